@@ -1,0 +1,27 @@
+"""IR of retries. Durations are Go durations ("250ms")."""
+
+from __future__ import annotations
+
+from shared.ir.base import IR
+
+
+class BackOff(IR):
+    base_interval: str | None = None
+    max_interval: str | None = None
+
+
+class PerRetry(IR):
+    timeout: str | None = None
+    back_off: BackOff | None = None
+
+
+class RetryOn(IR):
+    triggers: tuple[str, ...] = ()
+    http_status_codes: tuple[int, ...] = ()
+
+
+class Retry(IR):
+    num_retries: int | None = None
+    num_attempts_per_priority: int | None = None
+    per_retry: PerRetry | None = None
+    retry_on: RetryOn | None = None

@@ -1,0 +1,73 @@
+"""Where requests go. A setting names its endpoints' shard; endpoints never stand in a route's shard."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shared.features.route.url_rewrite.ir import UrlRewrite
+from shared.ir.base import IR
+from shared.ir.match import AddHeader
+from shared.ir.metadata import ResourceMetadata
+from shared.ir.tls import UpstreamTls
+
+AddressType = Literal["IP", "FQDN", "Mixed"]
+AppProtocol = Literal["HTTP", "HTTP2", "GRPC", "HTTPS", "TCP", "UDP", "TLS"]
+
+
+class Endpoint(IR):
+    """host and port, or a Unix socket's path; `zone` is the topology zone; `draining`: serve what is open, nothing new."""
+
+    host: str = ""
+    port: int = 0
+    path: str | None = None
+    hostname: str | None = None
+    zone: str | None = None
+    draining: bool = False
+
+
+class EndpointsShard(IR):
+    """`ir.xds.<ns>.<name>.endpoints.<kind>.<ns>.<service>.<port>`: one backend's addresses, once for all its routes."""
+
+    address_type: AddressType = "IP"
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+class BackendFilters(IR):
+    """Filters of one backendRef alone."""
+
+    add_request_headers: tuple[AddHeader, ...] = ()
+    remove_request_headers: tuple[str, ...] = ()
+    add_response_headers: tuple[AddHeader, ...] = ()
+    remove_response_headers: tuple[str, ...] = ()
+    url_rewrite: UrlRewrite | None = None
+
+
+class DestinationSetting(IR):
+    """One backend of a destination.
+
+    `endpoints_ref` is the key of its EndpointsShard (see shared/ir/shards.py); `assemble` replaces it by that shard's
+    address type and endpoints, so the assembled IR looks like Envoy Gateway's.
+    """
+
+    name: str
+    weight: int | None = None
+    priority: int | None = None
+    protocol: AppProtocol | None = None
+    address_type: AddressType | None = None
+    endpoints: tuple[Endpoint, ...] = ()
+    endpoints_ref: str = ""
+    invalid: bool = False
+    is_dynamic_resolver: bool = False
+    force_http1_upstream: bool = False
+    filters: BackendFilters | None = None
+    tls: UpstreamTls | None = None
+    metadata: ResourceMetadata | None = None
+
+
+class Destination(IR):
+    name: str
+    stat_name: str | None = None
+    settings: tuple[DestinationSetting, ...] = ()
+    metadata: ResourceMetadata | None = None
+
+

@@ -1,0 +1,68 @@
+"""What belongs to a Gateway as a whole: telemetry, readiness, its own endpoints, the order of its listeners."""
+
+from __future__ import annotations
+
+from shared.ir.base import IR
+from shared.ir.destination import Destination
+from shared.ir.http import HttpListener
+from shared.ir.match import MapEntry
+from shared.ir.tls import TlsCertificate
+
+
+class TextAccessLog(IR):
+    path: str
+    format: str | None = None
+    cel_matches: tuple[str, ...] = ()
+    log_type: str | None = None
+
+
+class JsonAccessLog(IR):
+    path: str
+    json: tuple[MapEntry, ...] = ()
+    cel_matches: tuple[str, ...] = ()
+    log_type: str | None = None
+
+
+class AccessLog(IR):
+    text: tuple[TextAccessLog, ...] = ()
+    json: tuple[JsonAccessLog, ...] = ()
+
+
+class Metrics(IR):
+    enable_per_endpoint_stats: bool = False
+    enable_request_response_sizes_stats: bool = False
+    enable_virtual_host_stats: bool = False
+
+
+class ReadyListener(IR):
+    """The listener that answers readiness probes; it is Headgate's own, known by standing here, not by a name."""
+
+    address: str
+    port: int
+    path: str = "/ready"
+    ip_family: str = "IPv4"
+
+
+class GlobalResources(IR):
+    proxy_service_cluster: Destination | None = None
+    envoy_client_certificate: TlsCertificate | None = None
+
+
+class GatewayShard(IR):
+    """`ir.xds.<ns>.<name>.gateway`. `http_listeners` are listener keys (shards.py) in the Gateway's order."""
+
+    access_log: AccessLog | None = None
+    metrics: Metrics | None = None
+    global_resources: GlobalResources | None = None
+    ready_listener: ReadyListener | None = None
+    http_listeners: tuple[str, ...] = ()
+
+
+class Xds(IR):
+    """One Gateway's whole xDS IR, assembled: what Envoy Gateway calls `ir.Xds`."""
+
+    access_log: AccessLog | None = None
+    metrics: Metrics | None = None
+    global_resources: GlobalResources | None = None
+    ready_listener: ReadyListener | None = None
+    http: tuple[HttpListener, ...] = ()

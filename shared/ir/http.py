@@ -1,0 +1,101 @@
+"""HTTP listeners and their routes, with the field names of Envoy Gateway v1.9's xDS IR."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shared.features.route.cors.ir import Cors
+from shared.features.route.direct_response.ir import DirectResponse
+from shared.features.route.mirror.ir import MirrorPolicy
+from shared.features.route.redirect.ir import Redirect
+from shared.features.route.retry.ir import Retry
+from shared.features.route.url_rewrite.ir import UrlRewrite
+from shared.ir.base import IR
+from shared.ir.destination import Destination
+from shared.ir.match import AddHeader, StringMatch
+from shared.ir.metadata import ResourceMetadata
+from shared.ir.tls import ListenerTls
+
+
+class SecurityFeatures(IR):
+    cors: Cors | None = None
+
+
+class SessionCookie(IR):
+    name: str
+    path: str = ""
+    ttl: str | None = None
+
+
+class SessionHeader(IR):
+    name: str
+
+
+class SessionPersistence(IR):
+    cookie: SessionCookie | None = None
+    header: SessionHeader | None = None
+
+
+class HttpRoute(IR):
+    """One match of one rule on one hostname: what becomes one Envoy route."""
+
+    name: str
+    hostname: str = ""
+    is_http2: bool = False
+    metadata: ResourceMetadata | None = None
+    path_match: StringMatch | None = None
+    header_matches: tuple[StringMatch, ...] = ()
+    query_param_matches: tuple[StringMatch, ...] = ()
+    cookie_matches: tuple[StringMatch, ...] = ()
+    destination: Destination | None = None
+    add_request_headers: tuple[AddHeader, ...] = ()
+    remove_request_headers: tuple[str, ...] = ()
+    add_response_headers: tuple[AddHeader, ...] = ()
+    remove_response_headers: tuple[str, ...] = ()
+    redirect: Redirect | None = None
+    direct_response: DirectResponse | None = None
+    url_rewrite: UrlRewrite | None = None
+    mirrors: tuple[MirrorPolicy, ...] = ()
+    timeout: str | None = None
+    retry: Retry | None = None
+    session_persistence: SessionPersistence | None = None
+    security: SecurityFeatures | None = None
+    use_client_protocol: bool = False
+
+
+class PathSettings(IR):
+    merge_slashes: bool = False
+    escaped_slashes_action: Literal["KeepUnchanged", "RejectRequest", "UnescapeAndForward", "UnescapeAndRedirect", ""] = ""
+
+
+class HttpListener(IR):
+    """`address`:`port` is what Envoy binds; `external_port` what clients dial. `routes` is filled by `assemble` alone."""
+
+    name: str
+    address: str = ""
+    port: int = 0
+    external_port: int | None = None
+    hostnames: tuple[str, ...] = ()
+    metadata: ResourceMetadata | None = None
+    path: PathSettings | None = None
+    tls: ListenerTls | None = None
+    tls_overlaps: bool = False
+    is_http2: bool = False
+    preserve_route_order: bool = False
+    routes: tuple[HttpRoute, ...] = ()
+
+
+class RouteOrder(IR):
+    """Among equal matches the older object wins, then the alphabet. HTTPRoutes come before GRPCRoutes (kind_rank)."""
+
+    kind_rank: int = 0
+    created: str = ""
+    namespace: str = ""
+    name: str = ""
+
+
+class HttpRouteShard(IR):
+    """`ir.xds.<ns>.<name>.http.<listener>.<kind>.<ns>.<route>`: all that one route object gives one listener."""
+
+    order: RouteOrder
+    routes: tuple[HttpRoute, ...] = ()

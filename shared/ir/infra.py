@@ -1,0 +1,50 @@
+"""The proxy fleet to run for one Gateway: `ir.infra.<ns>.<name>`, with the shape of Envoy Gateway's infra IR."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.ir.base import IR
+
+
+class ListenerPort(IR):
+    """`container_port` is where Envoy binds, `service_port` what clients dial; protocol HTTP, HTTPS, TLS, TCP or UDP."""
+
+    name: str
+    protocol: str
+    service_port: int
+    container_port: int
+
+
+class ProxyListener(IR):
+    name: str
+    address: str | None = None
+    ports: tuple[ListenerPort, ...] = ()
+
+
+class OwnerReference(IR):
+    kind: str
+    name: str
+
+
+class InfraMetadata(IR):
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    owner_reference: OwnerReference | None = None
+
+
+class ProxyInfra(IR):
+    """`config` is the effective EnvoyProxy object as it was written (defaults of the class and Gateway merged)."""
+
+    name: str
+    namespace: str = ""
+    metadata: InfraMetadata | None = None
+    listeners: tuple[ProxyListener, ...] = ()
+    addresses: tuple[str, ...] = ()
+    config: dict[str, Any] | None = None
+
+
+class Infra(IR):
+    """`proxy` is None where the Gateway is known but must run nothing."""
+
+    proxy: ProxyInfra | None = None

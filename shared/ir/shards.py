@@ -1,0 +1,52 @@
+"""How a Gateway's IR is cut into shards, and how they are put together again.
+
+A shard's key is the tail of its subject after `ir.xds.<ns>.<name>.`. `assemble` is the one place that knows what crosses
+shards; the xds_server does the same incrementally.
+"""
+
+from __future__ import annotations
+
+from typing import Union
+
+from shared.core import names
+from shared.ir.base import IR, decode
+from shared.ir.destination import EndpointsShard
+from shared.ir.gateway import GatewayShard
+from shared.ir.http import HttpListener, HttpRouteShard
+
+Shard = Union[GatewayShard, HttpListener, HttpRouteShard, EndpointsShard]
+
+GATEWAY = "gateway"
+COMMIT = "commit"
+
+
+def http_key(listener: str) -> str:
+    """Key of an HTTP listener's shard; `listener` is unique within the Gateway (its section name)."""
+    return names.join("http", listener)
+
+
+def http_route_key(listener: str, kind: str, namespace: str, name: str) -> str:
+    return names.join("http", listener, kind, namespace, name)
+
+
+def endpoints_key(kind: str, namespace: str, name: str, port: int | str) -> str:
+    return names.join("endpoints", kind, namespace, name, str(port))
+
+
+def shard_type(key: str) -> type[IR]:
+    """The struct that stands under a key; KeyError for a key of no known shape."""
+    tokens = key.split(".")
+    return _TYPES[tokens[0], len(tokens)]
+
+
+_TYPES: dict[tuple[str, int], type[IR]] = {
+    (GATEWAY, 1): GatewayShard,
+    ("http", 2): HttpListener,
+    ("http", 5): HttpRouteShard,
+    ("endpoints", 5): EndpointsShard,
+}
+
+
+def parse(key: str, data: bytes) -> Shard:
+    """A shard from its bytes on the bus."""
+    return decode(data, shard_type(key))  # type: ignore[return-value]

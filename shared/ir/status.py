@@ -1,0 +1,61 @@
+"""What travels under `status.>`: parts of an object's status, addresses and readiness of fleets, who holds which version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.ir.base import IR
+
+
+class Condition(IR):
+    """As metav1.Condition without lastTransitionTime, which only the status writer sets."""
+
+    type: str
+    status: str
+    reason: str
+    message: str = ""
+    observed_generation: int = 0
+
+
+class StatusPart(IR):
+    """`status.<group>.<kind>.<ns>.<name>.<gateway>`: one Gateway's part of an object's status.
+
+    `status` is the object's status as Kubernetes has it, holding only this Gateway's parents, ancestors or listeners.
+    `gateway` is `<ns>/<name>`, '' for what belongs to no Gateway (a GatewayClass, an EnvoyProxy).
+    """
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+    gateway: str = ""
+    generation: int = 0
+    status: dict[str, Any] = {}
+
+
+class InfraStatus(IR):
+    """`status.infra.<ns>.<name>`: where the fleet can be reached, and whether it runs."""
+
+    addresses: tuple[str, ...] = ()
+    ready: bool = False
+    replicas: int = 0
+    message: str = ""
+    ports: dict[str, int] = {}
+    """Host infrastructure only: listener port -> the port really bound, where it had to differ."""
+
+
+class Rejection(IR):
+    """An Envoy's NACK, traced to the objects (ObjectRef strings `group/kind/ns/name`) whose change caused it."""
+
+    type_url: str
+    resource: str
+    detail: str
+    objects: tuple[str, ...] = ()
+
+
+class XdsStatus(IR):
+    """`status.xds.<ns>.<name>.<replica>`: what one xds_server replica serves and which proxies hold which version."""
+
+    version: int = 0
+    proxies: dict[str, int] = {}
+    rejections: tuple[Rejection, ...] = ()

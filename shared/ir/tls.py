@@ -1,0 +1,57 @@
+"""Certificates in the IR. Private keys stand here only sealed (shared/core/sealing.py); certificates are public."""
+
+from __future__ import annotations
+
+from shared.ir.base import IR
+
+
+class TlsCertificate(IR):
+    """`certificate` is base64 PEM in clear; `private_key` a sealed token, opened by xds_server alone."""
+
+    name: str
+    certificate: str = ""
+    private_key: str = ""
+    ocsp_staple: str = ""
+
+
+class CaCertificate(IR):
+    name: str
+    certificate: str = ""
+
+
+class SubjectAltName(IR):
+    hostname: str | None = None
+    uri: str | None = None
+
+
+class ListenerTls(IR):
+    """TLS of an HTTPS listener (downstream). `alpn_protocols` None means the default (h2, http/1.1), () means none."""
+
+    certificates: tuple[TlsCertificate, ...] = ()
+    ca_certificate: CaCertificate | None = None
+    require_client_certificate: bool = False
+    accept_untrusted: bool = False
+    min_version: str | None = None
+    max_version: str | None = None
+    ciphers: tuple[str, ...] = ()
+    ecdh_curves: tuple[str, ...] = ()
+    signature_algorithms: tuple[str, ...] = ()
+    alpn_protocols: tuple[str, ...] | None = None
+
+
+class UpstreamTls(IR):
+    """TLS from Envoy to a backend."""
+
+    sni: str | None = None
+    auto_sni_from_endpoint_hostname: bool = False
+    ca_certificate: CaCertificate | None = None
+    use_system_trust_store: bool = False
+    insecure_skip_verify: bool = False
+    client_certificates: tuple[TlsCertificate, ...] = ()
+    subject_alt_names: tuple[SubjectAltName, ...] = ()
+    min_version: str | None = None
+    max_version: str | None = None
+    ciphers: tuple[str, ...] = ()
+    ecdh_curves: tuple[str, ...] = ()
+    signature_algorithms: tuple[str, ...] = ()
+    alpn_protocols: tuple[str, ...] | None = None
