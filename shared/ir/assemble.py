@@ -1,0 +1,111 @@
+"""Shards put together: what crosses shards is decided here and nowhere else.
+
+Endpoints join the settings that name them, destinations that nobody can serve become direct responses, routes of a listener
+are sorted. `assemble` does all of it at once; xds_server calls the small functions incrementally.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from msgspec.structs import replace
+
+from shared.features.route.direct_response.ir import DirectResponse
+from shared.ir.base import IR
+from shared.ir.destination import Destination, DestinationSetting, EndpointsShard
+from shared.ir.gateway import GatewayShard, Xds
+from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
+from shared.ir.order import ordered
+from shared.ir.shards import GATEWAY
+
+EndpointsOf = Callable[[str], EndpointsShard | None]
+"""An endpoints shard by its key; None where no such shard is known."""
+
+
+class Weights(IR):
+    """How a destination's weight is split: requests for `invalid` get 500, for `no_endpoints` 503."""
+
+    valid: int = 0
+    invalid: int = 0
+    no_endpoints: int = 0
+
+
+def joined_setting(setting: DestinationSetting, endpoints: EndpointsOf) -> DestinationSetting:
+    """The setting with the address type and endpoints of the shard that it names."""
+    if not setting.endpoints_ref:
+        return setting
+    shard = endpoints(setting.endpoints_ref)
+    if shard is None:
+        return replace(setting, endpoints_ref="")
+    kind = shard.address_type if shard.endpoints else setting.address_type
+    return replace(setting, endpoints_ref="", address_type=kind, endpoints=shard.endpoints)
+
+
+def joined(destination: Destination, endpoints: EndpointsOf) -> Destination:
+    """The destination with every setting joined with its endpoints."""
+    return replace(destination, settings=tuple(joined_setting(s, endpoints) for s in destination.settings))
+
+
+def weights(destination: Destination) -> Weights:
+    """The split of a joined destination; a setting without a weight counts nowhere, as in Envoy Gateway."""
+    split = [0, 0, 0]
+    for s in destination.settings:
+        kind = 1 if s.invalid else 0 if s.is_dynamic_resolver or s.endpoints else 2
+        split[kind] += s.weight or 0
+    return Weights(valid=split[0], invalid=split[1], no_endpoints=split[2])
+
+
+def unavailable(destination: Destination) -> int | None:
+    """The status that answers every request of a joined destination which nothing can serve; None where something can."""
+    if weights(destination).valid:
+        return None
+    if any(s.invalid for s in destination.settings):
+        return 500
+    return 503 if any(not s.endpoints for s in destination.settings) else 500
+
+
+def resolved_route(route: HttpRoute, endpoints: EndpointsOf) -> HttpRoute:
+    """The route as Envoy gets it: destinations joined, or replaced by the direct response that stands for their absence."""
+    if route.mirrors:
+        route = replace(route, mirrors=tuple(replace(m, destination=joined(m.destination, endpoints)) for m in route.mirrors))
+    if route.destination is None:
+        return route
+    destination = joined(route.destination, endpoints)
+    status = unavailable(destination)
+    if status is None:
+        return replace(route, destination=destination)
+    return replace(route, destination=None, direct_response=DirectResponse(status_code=status))
+
+
+def route_shards(shards: Mapping[str, IR], listener_key: str) -> list[HttpRouteShard]:
+    """The route shards of the listener whose own shard stands under `listener_key`."""
+    prefix = listener_key + "."
+    return [s for k, s in shards.items() if k.startswith(prefix) and isinstance(s, HttpRouteShard)]
+
+
+def assemble(shards: Mapping[str, IR]) -> Xds:
+    """One Gateway's whole IR from its shards, keyed as in shards.py. A Gateway without its own shard is empty."""
+    gateway = shards.get(GATEWAY)
+    if not isinstance(gateway, GatewayShard):
+        return Xds()
+
+    def endpoints(key: str) -> EndpointsShard | None:
+        shard = shards.get(key)
+        return shard if isinstance(shard, EndpointsShard) else None
+
+    listeners = []
+    for key in gateway.http_listeners:
+        listener = shards.get(key)
+        if isinstance(listener, HttpListener):
+            routes = ordered(route_shards(shards, key), listener.preserve_route_order)
+            listeners.append(replace(listener, routes=tuple(resolved_route(r, endpoints) for r in routes)))
+    resources = gateway.global_resources
+    if resources is not None and resources.proxy_service_cluster is not None:
+        resources = replace(resources, proxy_service_cluster=joined(resources.proxy_service_cluster, endpoints))
+    return Xds(
+        access_log=gateway.access_log,
+        metrics=gateway.metrics,
+        global_resources=resources,
+        ready_listener=gateway.ready_listener,
+        http=tuple(listeners),
+    )
