@@ -22,7 +22,7 @@ EndpointsOf = Callable[[str], EndpointsShard | None]
 """An endpoints shard by its key; None where no such shard is known."""
 
 
-class Weights(IR):
+class Weights(IR, frozen=True):
     """How a destination's weight is split: requests for `invalid` get 500, for `no_endpoints` 503."""
 
     valid: int = 0

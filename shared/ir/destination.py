@@ -14,7 +14,7 @@ AddressType = Literal["IP", "FQDN", "Mixed"]
 AppProtocol = Literal["HTTP", "HTTP2", "GRPC", "HTTPS", "TCP", "UDP", "TLS"]
 
 
-class Endpoint(IR):
+class Endpoint(IR, frozen=True):
     """host and port, or a Unix socket's path; `zone` is the topology zone; `draining`: serve what is open, nothing new."""
 
     host: str = ""
@@ -25,14 +25,14 @@ class Endpoint(IR):
     draining: bool = False
 
 
-class EndpointsShard(IR):
+class EndpointsShard(IR, frozen=True):
     """`ir.xds.<ns>.<name>.endpoints.<kind>.<ns>.<service>.<port>`: one backend's addresses, once for all its routes."""
 
     address_type: AddressType = "IP"
     endpoints: tuple[Endpoint, ...] = ()
 
 
-class BackendFilters(IR):
+class BackendFilters(IR, frozen=True):
     """Filters of one backendRef alone."""
 
     add_request_headers: tuple[AddHeader, ...] = ()
@@ -42,7 +42,7 @@ class BackendFilters(IR):
     url_rewrite: UrlRewrite | None = None
 
 
-class DestinationSetting(IR):
+class DestinationSetting(IR, frozen=True):
     """One backend of a destination.
 
     `endpoints_ref` is the key of its EndpointsShard (see shared/ir/shards.py); `assemble` replaces it by that shard's
@@ -64,7 +64,7 @@ class DestinationSetting(IR):
     metadata: ResourceMetadata | None = None
 
 
-class Destination(IR):
+class Destination(IR, frozen=True):
     name: str
     stat_name: str | None = None
     settings: tuple[DestinationSetting, ...] = ()

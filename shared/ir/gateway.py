@@ -9,32 +9,32 @@ from shared.ir.match import MapEntry
 from shared.ir.tls import TlsCertificate
 
 
-class TextAccessLog(IR):
+class TextAccessLog(IR, frozen=True):
     path: str
     format: str | None = None
     cel_matches: tuple[str, ...] = ()
     log_type: str | None = None
 
 
-class JsonAccessLog(IR):
+class JsonAccessLog(IR, frozen=True):
     path: str
     json: tuple[MapEntry, ...] = ()
     cel_matches: tuple[str, ...] = ()
     log_type: str | None = None
 
 
-class AccessLog(IR):
+class AccessLog(IR, frozen=True):
     text: tuple[TextAccessLog, ...] = ()
     json: tuple[JsonAccessLog, ...] = ()
 
 
-class Metrics(IR):
+class Metrics(IR, frozen=True):
     enable_per_endpoint_stats: bool = False
     enable_request_response_sizes_stats: bool = False
     enable_virtual_host_stats: bool = False
 
 
-class ReadyListener(IR):
+class ReadyListener(IR, frozen=True):
     """The listener that answers readiness probes; it is Headgate's own, known by standing here, not by a name."""
 
     address: str
@@ -43,12 +43,12 @@ class ReadyListener(IR):
     ip_family: str = "IPv4"
 
 
-class GlobalResources(IR):
+class GlobalResources(IR, frozen=True):
     proxy_service_cluster: Destination | None = None
     envoy_client_certificate: TlsCertificate | None = None
 
 
-class GatewayShard(IR):
+class GatewayShard(IR, frozen=True):
     """`ir.xds.<ns>.<name>.gateway`. `http_listeners` are listener keys (shards.py) in the Gateway's order."""
 
     access_log: AccessLog | None = None
@@ -58,7 +58,7 @@ class GatewayShard(IR):
     http_listeners: tuple[str, ...] = ()
 
 
-class Xds(IR):
+class Xds(IR, frozen=True):
     """One Gateway's whole xDS IR, assembled: what Envoy Gateway calls `ir.Xds`."""
 
     access_log: AccessLog | None = None

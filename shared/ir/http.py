@@ -17,26 +17,26 @@ from shared.ir.metadata import ResourceMetadata
 from shared.ir.tls import ListenerTls
 
 
-class SecurityFeatures(IR):
+class SecurityFeatures(IR, frozen=True):
     cors: Cors | None = None
 
 
-class SessionCookie(IR):
+class SessionCookie(IR, frozen=True):
     name: str
     path: str = ""
     ttl: str | None = None
 
 
-class SessionHeader(IR):
+class SessionHeader(IR, frozen=True):
     name: str
 
 
-class SessionPersistence(IR):
+class SessionPersistence(IR, frozen=True):
     cookie: SessionCookie | None = None
     header: SessionHeader | None = None
 
 
-class HttpRoute(IR):
+class HttpRoute(IR, frozen=True):
     """One match of one rule on one hostname: what becomes one Envoy route."""
 
     name: str
@@ -63,12 +63,12 @@ class HttpRoute(IR):
     use_client_protocol: bool = False
 
 
-class PathSettings(IR):
+class PathSettings(IR, frozen=True):
     merge_slashes: bool = False
     escaped_slashes_action: Literal["KeepUnchanged", "RejectRequest", "UnescapeAndForward", "UnescapeAndRedirect", ""] = ""
 
 
-class HttpListener(IR):
+class HttpListener(IR, frozen=True):
     """`address`:`port` is what Envoy binds; `external_port` what clients dial. `routes` is filled by `assemble` alone."""
 
     name: str
@@ -85,7 +85,7 @@ class HttpListener(IR):
     routes: tuple[HttpRoute, ...] = ()
 
 
-class RouteOrder(IR):
+class RouteOrder(IR, frozen=True):
     """Among equal matches the older object wins, then the alphabet. HTTPRoutes come before GRPCRoutes (kind_rank)."""
 
     kind_rank: int = 0
@@ -94,7 +94,7 @@ class RouteOrder(IR):
     name: str = ""
 
 
-class HttpRouteShard(IR):
+class HttpRouteShard(IR, frozen=True):
     """`ir.xds.<ns>.<name>.http.<listener>.<kind>.<ns>.<route>`: all that one route object gives one listener."""
 
     order: RouteOrder

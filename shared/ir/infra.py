@@ -7,7 +7,7 @@ from typing import Any
 from shared.ir.base import IR
 
 
-class ListenerPort(IR):
+class ListenerPort(IR, frozen=True):
     """`container_port` is where Envoy binds, `service_port` what clients dial; protocol HTTP, HTTPS, TLS, TCP or UDP."""
 
     name: str
@@ -16,24 +16,24 @@ class ListenerPort(IR):
     container_port: int
 
 
-class ProxyListener(IR):
+class ProxyListener(IR, frozen=True):
     name: str
     address: str | None = None
     ports: tuple[ListenerPort, ...] = ()
 
 
-class OwnerReference(IR):
+class OwnerReference(IR, frozen=True):
     kind: str
     name: str
 
 
-class InfraMetadata(IR):
+class InfraMetadata(IR, frozen=True):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     owner_reference: OwnerReference | None = None
 
 
-class ProxyInfra(IR):
+class ProxyInfra(IR, frozen=True):
     """`config` is the effective EnvoyProxy object as it was written (defaults of the class and Gateway merged)."""
 
     name: str
@@ -44,7 +44,7 @@ class ProxyInfra(IR):
     config: dict[str, Any] | None = None
 
 
-class Infra(IR):
+class Infra(IR, frozen=True):
     """`proxy` is None where the Gateway is known but must run nothing."""
 
     proxy: ProxyInfra | None = None

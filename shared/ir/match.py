@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.ir.base import IR
 
 
-class StringMatch(IR):
+class StringMatch(IR, frozen=True):
     """One of exact, prefix, suffix, safe_regex (RE2); `name` is a header's, parameter's or cookie's name where it has one."""
 
     name: str = ""
@@ -17,7 +17,7 @@ class StringMatch(IR):
     invert: bool = False
 
 
-class AddHeader(IR):
+class AddHeader(IR, frozen=True):
     """Values for one header: appended, set (append=False), or only where it is absent."""
 
     name: str
@@ -26,6 +26,6 @@ class AddHeader(IR):
     add_if_absent: bool = False
 
 
-class MapEntry(IR):
+class MapEntry(IR, frozen=True):
     key: str
     value: str

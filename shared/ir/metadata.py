@@ -6,13 +6,13 @@ from shared.ir.base import IR
 from shared.ir.match import MapEntry
 
 
-class PolicyMetadata(IR):
+class PolicyMetadata(IR, frozen=True):
     kind: str
     name: str
     namespace: str = ""
 
 
-class ResourceMetadata(IR):
+class ResourceMetadata(IR, frozen=True):
     """The object (and its section: a listener's, rule's or port's name) behind a piece of IR."""
 
     kind: str

@@ -7,7 +7,7 @@ from typing import Any
 from shared.ir.base import IR
 
 
-class Condition(IR):
+class Condition(IR, frozen=True):
     """As metav1.Condition without lastTransitionTime, which only the status writer sets."""
 
     type: str
@@ -17,7 +17,7 @@ class Condition(IR):
     observed_generation: int = 0
 
 
-class StatusPart(IR):
+class StatusPart(IR, frozen=True):
     """`status.<group>.<kind>.<ns>.<name>.<gateway>`: one Gateway's part of an object's status.
 
     `status` is the object's status as Kubernetes has it, holding only this Gateway's parents, ancestors or listeners.
@@ -33,7 +33,7 @@ class StatusPart(IR):
     status: dict[str, Any] = {}
 
 
-class InfraStatus(IR):
+class InfraStatus(IR, frozen=True):
     """`status.infra.<ns>.<name>`: where the fleet can be reached, and whether it runs."""
 
     addresses: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class InfraStatus(IR):
     """Host infrastructure only: listener port -> the port really bound, where it had to differ."""
 
 
-class Rejection(IR):
+class Rejection(IR, frozen=True):
     """An Envoy's NACK, traced to the objects (ObjectRef strings `group/kind/ns/name`) whose change caused it."""
 
     type_url: str
@@ -53,7 +53,7 @@ class Rejection(IR):
     objects: tuple[str, ...] = ()
 
 
-class XdsStatus(IR):
+class XdsStatus(IR, frozen=True):
     """`status.xds.<ns>.<name>.<replica>`: what one xds_server replica serves and which proxies hold which version."""
 
     version: int = 0

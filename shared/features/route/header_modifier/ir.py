@@ -6,6 +6,6 @@ from shared.ir.base import IR
 from shared.ir.match import AddHeader
 
 
-class HeaderEdits(IR):
+class HeaderEdits(IR, frozen=True):
     add: tuple[AddHeader, ...] = ()
     remove: tuple[str, ...] = ()

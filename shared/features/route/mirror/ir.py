@@ -6,12 +6,12 @@ from shared.ir.base import IR
 from shared.ir.destination import Destination
 
 
-class Fraction(IR):
+class Fraction(IR, frozen=True):
     numerator: int
     denominator: int = 100
 
 
-class MirrorPolicy(IR):
+class MirrorPolicy(IR, frozen=True):
     """`percentage` (0 to 100) or `fraction`; neither means all requests."""
 
     destination: Destination

@@ -6,7 +6,7 @@ from shared.features.route.url_rewrite.ir import PathModifier
 from shared.ir.base import IR
 
 
-class Redirect(IR):
+class Redirect(IR, frozen=True):
     scheme: str | None = None
     hostname: str | None = None
     path: PathModifier | None = None

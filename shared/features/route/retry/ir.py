@@ -5,22 +5,22 @@ from __future__ import annotations
 from shared.ir.base import IR
 
 
-class BackOff(IR):
+class BackOff(IR, frozen=True):
     base_interval: str | None = None
     max_interval: str | None = None
 
 
-class PerRetry(IR):
+class PerRetry(IR, frozen=True):
     timeout: str | None = None
     back_off: BackOff | None = None
 
 
-class RetryOn(IR):
+class RetryOn(IR, frozen=True):
     triggers: tuple[str, ...] = ()
     http_status_codes: tuple[int, ...] = ()
 
 
-class Retry(IR):
+class Retry(IR, frozen=True):
     num_retries: int | None = None
     num_attempts_per_priority: int | None = None
     per_retry: PerRetry | None = None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from shared.ir.base import IR
 
 
-class RegexRewrite(IR):
+class RegexRewrite(IR, frozen=True):
     pattern: str
     substitution: str = ""
 
 
-class PathModifier(IR):
+class PathModifier(IR, frozen=True):
     """One of the three."""
 
     full_replace: str | None = None
@@ -18,7 +18,7 @@ class PathModifier(IR):
     regex_match_replace: RegexRewrite | None = None
 
 
-class HostModifier(IR):
+class HostModifier(IR, frozen=True):
     """One of: a fixed name, a request header's value, the backend's name, a regex over the path."""
 
     name: str | None = None
@@ -27,7 +27,7 @@ class HostModifier(IR):
     path_regex: RegexRewrite | None = None
 
 
-class UrlRewrite(IR):
+class UrlRewrite(IR, frozen=True):
     path: PathModifier | None = None
     host: HostModifier | None = None
     append_x_forwarded_host: bool = False

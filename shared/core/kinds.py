@@ -1,0 +1,49 @@
+"""Which kinds Headgate reads, and whether they live in a namespace: what a provider must know of an object, and nothing more."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+GATEWAY_API = "gateway.networking.k8s.io"
+ENVOY_GATEWAY = "gateway.envoyproxy.io"
+MULTICLUSTER = "multicluster.x-k8s.io"
+DISCOVERY = "discovery.k8s.io"
+
+
+class KindInfo(NamedTuple):
+    """`wanted`: only objects that something refers to leave the provider (Secrets and ConfigMaps may be many, and private)."""
+
+    group: str
+    kind: str
+    namespaced: bool = True
+    wanted: bool = False
+
+
+_ALL = (
+    KindInfo(GATEWAY_API, "GatewayClass", namespaced=False),
+    KindInfo(GATEWAY_API, "Gateway"),
+    KindInfo(GATEWAY_API, "ListenerSet"),
+    KindInfo(GATEWAY_API, "HTTPRoute"),
+    KindInfo(GATEWAY_API, "GRPCRoute"),
+    KindInfo(GATEWAY_API, "TLSRoute"),
+    KindInfo(GATEWAY_API, "TCPRoute"),
+    KindInfo(GATEWAY_API, "UDPRoute"),
+    KindInfo(GATEWAY_API, "ReferenceGrant"),
+    KindInfo(GATEWAY_API, "BackendTLSPolicy"),
+    KindInfo(ENVOY_GATEWAY, "EnvoyProxy"),
+    KindInfo(ENVOY_GATEWAY, "Backend"),
+    KindInfo(ENVOY_GATEWAY, "ClientTrafficPolicy"),
+    KindInfo(ENVOY_GATEWAY, "BackendTrafficPolicy"),
+    KindInfo(ENVOY_GATEWAY, "SecurityPolicy"),
+    KindInfo(ENVOY_GATEWAY, "EnvoyExtensionPolicy"),
+    KindInfo(ENVOY_GATEWAY, "EnvoyPatchPolicy"),
+    KindInfo(ENVOY_GATEWAY, "HTTPRouteFilter"),
+    KindInfo(MULTICLUSTER, "ServiceImport"),
+    KindInfo(DISCOVERY, "EndpointSlice"),
+    KindInfo("", "Service"),
+    KindInfo("", "Namespace", namespaced=False),
+    KindInfo("", "Node", namespaced=False),
+    KindInfo("", "Secret", wanted=True),
+    KindInfo("", "ConfigMap", wanted=True),
+)
+KINDS = {(k.group, k.kind): k for k in _ALL}

@@ -1,0 +1,198 @@
+"""Envoy Gateway's static configuration file, field by field, plus Headgate's `bus`.
+
+Field names and meaning: gateway.envoyproxy.io/v1alpha1 EnvoyGateway, v1.9. Parts that only other stages understand (Kubernetes
+object specs, an EnvoyProxy spec) are kept as plain data and judged there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from shared.bus.settings import BusSettings
+
+API_VERSION: Final = "gateway.envoyproxy.io/v1alpha1"
+CONTROLLER_NAME = "gateway.envoyproxy.io/gatewayclass-controller"
+
+Level = Literal["debug", "info", "warn", "error"]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+    """Base: an unknown field is an error."""
+
+
+class GatewaySection(_Part, frozen=True):
+    controller_name: str = CONTROLLER_NAME
+
+
+class FileResource(_Part, frozen=True):
+    paths: tuple[str, ...]
+
+
+class NamespaceSelector(_Part, frozen=True):
+    match_labels: dict[str, str] = {}
+    match_expressions: tuple[dict[str, Any], ...] = ()
+
+
+class Watch(_Part, frozen=True):
+    type: Literal["Namespaces", "NamespaceSelector"]
+    namespaces: tuple[str, ...] = ()
+    namespace_selector: NamespaceSelector | None = None
+
+
+class LeaderElection(_Part, frozen=True):
+    lease_duration: str | None = None
+    renew_deadline: str | None = None
+    retry_period: str | None = None
+    disable: bool = False
+
+
+class ClientRateLimit(_Part, frozen=True):
+    qps: int | None = None
+    burst: int | None = None
+
+
+class KubernetesClient(_Part, frozen=True):
+    rate_limit: ClientRateLimit | None = None
+
+
+class DeployMode(_Part, frozen=True):
+    type: Literal["ControllerNamespace", "GatewayNamespace"] = "ControllerNamespace"
+
+
+class ShutdownManager(_Part, frozen=True):
+    image: str | None = None
+
+
+class TopologyInjector(_Part, frozen=True):
+    disabled: bool = False
+
+
+class KubernetesResource(_Part, frozen=True):
+    watch: Watch | None = None
+    leader_election: LeaderElection | None = None
+    client: KubernetesClient | None = None
+    cache_sync_period: str | None = None
+
+
+class KubernetesProvider(KubernetesResource, frozen=True):
+    rate_limit_deployment: dict[str, Any] | None = None
+    rate_limit_hpa: dict[str, Any] | None = None
+    rate_limit_pdb: dict[str, Any] | None = msgspec.field(default=None, name="rateLimitPDB")
+    deploy: DeployMode | None = None
+    shutdown_manager: ShutdownManager | None = None
+    proxy_topology_injector: TopologyInjector | None = None
+
+
+class ResourceProvider(_Part, frozen=True):
+    type: Literal["File", "Kubernetes"]
+    file: FileResource | None = None
+    kubernetes: KubernetesResource | None = None
+
+
+class HostInfrastructure(_Part, frozen=True):
+    """Folders: certificates under config_home, what runs under state_home."""
+
+    config_home: str | None = None
+    data_home: str | None = None
+    state_home: str | None = None
+    runtime_dir: str | None = None
+
+
+class InfrastructureProvider(_Part, frozen=True):
+    """`type` is the name of an entry point in the group `headgate.infrastructure`."""
+
+    type: str
+    host: HostInfrastructure | None = None
+    remote: dict[str, Any] | None = None
+
+
+class CustomProvider(_Part, frozen=True):
+    resource: ResourceProvider
+    infrastructure: InfrastructureProvider | None = None
+
+
+class Provider(_Part, frozen=True):
+    type: Literal["Kubernetes", "Custom"]
+    kubernetes: KubernetesProvider | None = None
+    custom: CustomProvider | None = None
+
+
+class Logging(_Part, frozen=True):
+    """Levels by component: `default`, or one of Envoy Gateway's (provider, gateway-api, xds-server, infrastructure …)."""
+
+    level: dict[str, Level] = {}
+    encoder: Literal["Text", "JSON"] | None = None
+
+
+class AdminAddress(_Part, frozen=True):
+    host: str = "127.0.0.1"
+    port: int = 19000
+
+
+class Admin(_Part, frozen=True):
+    address: AdminAddress = AdminAddress()
+    enable_dump_config: bool = False
+    enable_pprof: bool = False
+
+
+class Prometheus(_Part, frozen=True):
+    disable: bool = False
+
+
+class MetricsSection(_Part, frozen=True):
+    prometheus: Prometheus = Prometheus()
+    sinks: tuple[dict[str, Any], ...] = ()
+
+
+class TelemetrySection(_Part, frozen=True):
+    metrics: MetricsSection = MetricsSection()
+    traces: dict[str, Any] | None = None
+
+
+class XdsServerSection(_Part, frozen=True):
+    """Ages are Go durations; sizes Kubernetes quantities."""
+
+    max_connection_age: str | None = None
+    max_connection_age_grace: str | None = None
+    max_receive_message_size: str | None = None
+
+
+class ExtensionApis(_Part, frozen=True):
+    enable_envoy_patch_policy: bool = False
+    enable_backend: bool = False
+    disable_lua: bool = False
+    enable_lua: bool = False
+    enable_sds_secret_ref: bool = msgspec.field(default=False, name="enableSDSSecretRef")
+
+
+class GatewayApi(_Part, frozen=True):
+    enabled: tuple[str, ...] = ()
+
+
+class RuntimeFlags(_Part, frozen=True):
+    enabled: tuple[Literal["XDSNameSchemeV2", "EndpointSliceIndex", "PerResourceSystemCASecret"], ...] = ()
+    disabled: tuple[Literal["XDSNameSchemeV2", "EndpointSliceIndex", "PerResourceSystemCASecret"], ...] = ()
+
+
+class EnvoyGateway(_Part, frozen=True):
+    """The whole file. Absent sections mean Envoy Gateway's defaults."""
+
+    api_version: Literal["gateway.envoyproxy.io/v1alpha1"] = API_VERSION
+    kind: Literal["EnvoyGateway"] = "EnvoyGateway"
+    metadata: dict[str, Any] | None = None
+    gateway: GatewaySection = GatewaySection()
+    provider: Provider = Provider(type="Kubernetes")
+    logging: Logging = Logging()
+    admin: Admin = Admin()
+    telemetry: TelemetrySection = TelemetrySection()
+    xds_server: XdsServerSection = XdsServerSection()
+    rate_limit: dict[str, Any] | None = None
+    extension_manager: dict[str, Any] | None = None
+    extension_managers: tuple[dict[str, Any], ...] = ()
+    extension_apis: ExtensionApis = ExtensionApis()
+    gateway_api: GatewayApi = msgspec.field(default=GatewayApi(), name="gatewayAPI")
+    runtime_flags: RuntimeFlags = RuntimeFlags()
+    envoy_proxy: dict[str, Any] | None = None
+    bus: BusSettings = BusSettings()

@@ -1,0 +1,72 @@
+"""Runs one service as a process: event loop, logs, signals, ops server, graceful shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+import structlog
+import uvloop
+
+from shared.runtime import logs
+from shared.runtime.ops import Ops
+from shared.runtime.settings import Settings
+
+Service = Callable[[Settings, Ops, asyncio.Event], Awaitable[None]]
+log = structlog.get_logger()
+
+
+def run(settings: Settings, service: Service) -> int:
+    """Runs until SIGTERM or SIGINT; 0 after a clean stop, 1 after a crash."""
+    logs.configure(settings.service, settings.config.logging)
+    return uvloop.run(_main(settings, service))
+
+
+async def _main(settings: Settings, service: Service) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    ops = Ops(settings.service, settings.holder)
+    await ops.serve(settings.ops_host, settings.ops_port)
+    announce(settings, ops)
+    log.info("starting", ops_port=ops.port, replica=settings.holder)
+    # what lives from here on is the working set: keep the collector from walking what will never be garbage
+    gc.collect()
+    gc.freeze()
+    try:
+        await service(settings, ops, stop)
+    except Exception:
+        log.exception("crashed")
+        return 1
+    finally:
+        await ops.close()
+        retract(settings)
+    log.info("stopped")
+    return 0
+
+
+def announce(settings: Settings, ops: Ops) -> None:
+    """Leaves a note in the state folder of where this process answers, for `headgate status` on the same machine."""
+    folder = settings.state_dir / "services"
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        note = {
+            "service": settings.service,
+            "replica": settings.holder,
+            "pid": os.getpid(),
+            "ops": f"http://{settings.ops_host}:{ops.port}",
+        }
+        draft = folder / f".{settings.holder}"
+        draft.write_text(json.dumps(note))
+        draft.replace(folder / f"{settings.holder}.json")
+
+
+def retract(settings: Settings) -> None:
+    with contextlib.suppress(OSError):
+        (settings.state_dir / "services" / f"{settings.holder}.json").unlink(missing_ok=True)
