@@ -59,6 +59,7 @@ class HttpRoute(IR, frozen=True):
     timeout: str | None = None
     retry: Retry | None = None
     session_persistence: SessionPersistence | None = None
+    cors: Cors | None = None
     security: SecurityFeatures | None = None
     use_client_protocol: bool = False
 
