@@ -1,0 +1,124 @@
+"""Envoy Gateway's own kinds, as far as translation reads them.
+
+An EnvoyProxy also keeps its object as written: infrastructure gets it whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from shared.api.base import Object, Spec
+from shared.api.gateway import SecretObjectReference
+
+GROUP = "gateway.envoyproxy.io"
+
+
+class FileSink(Spec, frozen=True):
+    path: str
+
+
+class AccessLogSink(Spec, frozen=True):
+    type: str
+    file: FileSink | None = None
+
+
+class AccessLogFormat(Spec, frozen=True):
+    type: str | None = None
+    text: str | None = None
+    json: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class AccessLogSetting(Spec, frozen=True):
+    format: AccessLogFormat | None = None
+    matches: tuple[str, ...] = ()
+    sinks: tuple[AccessLogSink, ...] = ()
+    type: str | None = None
+
+
+class ProxyAccessLog(Spec, frozen=True):
+    disable: bool = False
+    settings: tuple[AccessLogSetting, ...] = ()
+
+
+class ProxyMetrics(Spec, frozen=True):
+    enable_virtual_host_stats: bool = False
+    enable_per_endpoint_stats: bool = False
+    enable_request_response_sizes_stats: bool = False
+    cluster_stat_name: str | None = None
+
+
+class ProxyTelemetry(Spec, frozen=True):
+    access_log: ProxyAccessLog | None = None
+    metrics: ProxyMetrics | None = None
+
+
+class KubernetesProvider(Spec, frozen=True):
+    use_listener_port_as_container_port: bool = False
+    envoy_daemon_set: dict[str, Any] | None = None
+    envoy_deployment: dict[str, Any] | None = None
+
+
+class ProxyProvider(Spec, frozen=True):
+    type: str
+    kubernetes: KubernetesProvider | None = None
+
+
+class EnvoyProxySpec(Spec, frozen=True):
+    merge_gateways: bool | None = None
+    merge_type: str | None = None
+    routing_type: str | None = None
+    ip_family: str | None = None
+    preserve_route_order: bool = False
+    provider: ProxyProvider | None = None
+    telemetry: ProxyTelemetry = ProxyTelemetry()
+
+
+class EnvoyProxy(Object, frozen=True):
+    """`raw` is the object as written, without what the API server added."""
+
+    spec: EnvoyProxySpec = EnvoyProxySpec()
+    raw: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class FqdnEndpoint(Spec, frozen=True):
+    hostname: str
+    port: int
+
+
+class IpEndpoint(Spec, frozen=True):
+    address: str
+    port: int
+
+
+class UnixSocket(Spec, frozen=True):
+    path: str
+
+
+class BackendEndpoint(Spec, frozen=True):
+    fqdn: FqdnEndpoint | None = None
+    ip: IpEndpoint | None = None
+    unix: UnixSocket | None = None
+    hostname: str | None = None
+    zone: str | None = None
+
+
+class BackendTls(Spec, frozen=True):
+    """Not applied yet; read so that it is never ignored silently."""
+
+    insecure_skip_verify: bool = False
+    ca_certificate_refs: tuple[SecretObjectReference, ...] = msgspec.field(default=(), name="caCertificateRefs")
+    well_known_ca_certificates: str | None = msgspec.field(default=None, name="wellKnownCACertificates")
+
+
+class BackendSpec(Spec, frozen=True):
+    type: str = "Endpoints"
+    endpoints: tuple[BackendEndpoint, ...] = ()
+    app_protocols: tuple[str, ...] = ()
+    fallback: bool = False
+    tls: BackendTls | None = None
+
+
+class Backend(Object, frozen=True):
+    spec: BackendSpec = BackendSpec()

@@ -1,0 +1,123 @@
+"""From raw JSON to rows, one object at a time: what one object gets wrong costs that object alone.
+
+A null is the same as an absent field, as for the API server; a wrong type is reported with its path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from shared.api import core, envoy, gateway, routes
+from shared.api.base import Object
+from shared.api.gateway import ParentReference
+from shared.core.refs import ObjectRef
+
+MCS_GROUP = "multicluster.x-k8s.io"
+
+KINDS: dict[tuple[str, str], type[Object]] = {
+    ("", "Namespace"): core.Namespace,
+    ("", "Service"): core.Service,
+    ("", "Secret"): core.Secret,
+    ("", "ConfigMap"): core.ConfigMap,
+    ("discovery.k8s.io", "EndpointSlice"): core.EndpointSlice,
+    (MCS_GROUP, "ServiceImport"): core.ServiceImport,
+    (gateway.GROUP, "GatewayClass"): gateway.GatewayClass,
+    (gateway.GROUP, "Gateway"): gateway.Gateway,
+    (gateway.GROUP, "ReferenceGrant"): gateway.ReferenceGrant,
+    (gateway.GROUP, "HTTPRoute"): routes.HttpRoute,
+    (envoy.GROUP, "EnvoyProxy"): envoy.EnvoyProxy,
+    (envoy.GROUP, "Backend"): envoy.Backend,
+    (envoy.GROUP, "HTTPRouteFilter"): routes.HttpRouteFilterObject,
+    **{
+        (gateway.GROUP, kind): routes.OtherObject
+        for kind in ("GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ListenerSet", "BackendTLSPolicy")
+    },
+    **{
+        (envoy.GROUP, kind): routes.OtherObject
+        for kind in ("ClientTrafficPolicy", "BackendTrafficPolicy", "SecurityPolicy", "EnvoyExtensionPolicy", "EnvoyPatchPolicy")
+    },
+}
+
+_SERVER_FIELDS = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
+
+
+class Invalid(msgspec.Struct, frozen=True):
+    """An object that could not be parsed: why, and as much of it as a condition needs."""
+
+    message: str
+    generation: int = 0
+    parent_refs: tuple[ParentReference, ...] = ()
+    target_refs: tuple[ParentReference, ...] = ()
+
+
+def parse(ref: ObjectRef, data: bytes | str | Mapping[str, Any]) -> Object | Invalid | None:
+    """The row of one object; None for a kind that nothing here reads."""
+    kind = KINDS.get((ref.group, ref.kind))
+    if kind is None:
+        return None
+    try:
+        raw = msgspec.json.decode(data) if isinstance(data, (bytes, str)) else data
+    except msgspec.DecodeError as e:
+        return Invalid(message=f"not JSON: {e}")
+    raw = _pruned(raw)
+    if not isinstance(raw, dict):
+        return Invalid(message="not an object")
+    try:
+        return msgspec.convert(_PREPARE.get(kind, dict)(raw), kind)
+    except msgspec.ValidationError as e:
+        spec = raw.get("spec")
+        spec = spec if isinstance(spec, dict) else {}
+        generation = raw.get("metadata", {}).get("generation", 0) if isinstance(raw.get("metadata"), dict) else 0
+        return Invalid(
+            message=str(e).replace("`$.", "`"),
+            generation=generation if isinstance(generation, int) else 0,
+            parent_refs=_references(spec.get("parentRefs")),
+            target_refs=_targets(spec),
+        )
+
+
+def _pruned(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _pruned(v) for k, v in value.items() if v is not None}
+    if isinstance(value, (list, tuple)):
+        return [_pruned(v) for v in value]
+    return value
+
+
+def _references(value: Any) -> tuple[ParentReference, ...]:
+    found = []
+    for each in value if isinstance(value, list) else ():
+        try:
+            found.append(msgspec.convert(each, ParentReference))
+        except msgspec.ValidationError:
+            continue
+    return tuple(found)
+
+
+def _targets(spec: Mapping[str, Any]) -> tuple[ParentReference, ...]:
+    single = spec.get("targetRef")
+    return _references([*([single] if single is not None else []), *(spec.get("targetRefs") or [])])
+
+
+def _envoy_proxy(raw: dict[str, Any]) -> dict[str, Any]:
+    """Keeps the object as written beside what translation reads of it."""
+    metadata = {k: v for k, v in raw.get("metadata", {}).items() if k not in _SERVER_FIELDS}
+    written = {k: v for k, v in raw.items() if k not in ("status", "metadata")} | {"metadata": metadata}
+    return {**raw, "raw": written}
+
+
+def _other(raw: dict[str, Any]) -> dict[str, Any]:
+    spec = raw.get("spec") if isinstance(raw.get("spec"), dict) else {}
+    assert isinstance(spec, dict)
+    parents = _references(spec.get("parentRefs")) or _references([spec["parentRef"]] if "parentRef" in spec else None)
+    return {"metadata": raw.get("metadata", {}), "parentRefs": parents, "targetRefs": _targets(spec)}
+
+
+_PREPARE: dict[type[Object], Callable[[dict[str, Any]], dict[str, Any]]] = {
+    envoy.EnvoyProxy: _envoy_proxy,
+    routes.OtherObject: _other,
+    core.Secret: lambda raw: {**raw, "data": {**raw.get("data", {}), **raw.get("stringData", {})}},
+}

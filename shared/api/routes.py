@@ -1,0 +1,120 @@
+"""HTTPRoute and its extension filter. The specs of single features live in their rooms; here they come together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from shared.api.base import Object, Spec
+from shared.api.gateway import ParentReference
+from shared.features.parts.header_spec import HttpHeaderFilter
+from shared.features.route.cors.spec import CorsSpec
+from shared.features.route.direct_response.spec import DirectResponseSpec
+from shared.features.route.mirror.spec import RequestMirrorSpec
+from shared.features.route.redirect.spec import RequestRedirectSpec
+from shared.features.route.retry.spec import RetrySpec
+from shared.features.route.session_persistence.spec import SessionPersistenceSpec
+from shared.features.route.timeouts.spec import TimeoutsSpec
+from shared.features.route.url_rewrite.spec import ExtendedRewriteSpec, UrlRewriteSpec
+
+
+class PathMatch(Spec, frozen=True):
+    type: str = "PathPrefix"
+    value: str = "/"
+
+
+class NamedMatch(Spec, frozen=True):
+    """A header's or query parameter's match."""
+
+    name: str
+    value: str = ""
+    type: str = "Exact"
+
+
+class HttpRouteMatch(Spec, frozen=True):
+    path: PathMatch | None = None
+    headers: tuple[NamedMatch, ...] = ()
+    query_params: tuple[NamedMatch, ...] = ()
+    method: str | None = None
+
+
+class ExtensionRef(Spec, frozen=True):
+    group: str
+    kind: str
+    name: str
+
+
+class HttpRouteFilter(Spec, frozen=True):
+    """One of the fields, as `type` says."""
+
+    type: str
+    request_header_modifier: HttpHeaderFilter | None = None
+    response_header_modifier: HttpHeaderFilter | None = None
+    request_mirror: RequestMirrorSpec | None = None
+    request_redirect: RequestRedirectSpec | None = None
+    url_rewrite: UrlRewriteSpec | None = msgspec.field(default=None, name="urlRewrite")
+    cors: CorsSpec | None = None
+    extension_ref: ExtensionRef | None = None
+
+
+class HttpBackendRef(Spec, frozen=True):
+    name: str
+    group: str = ""
+    kind: str = "Service"
+    namespace: str | None = None
+    port: int | None = None
+    weight: int = 1
+    filters: tuple[HttpRouteFilter, ...] = ()
+
+
+class HttpRouteRule(Spec, frozen=True):
+    name: str | None = None
+    matches: tuple[HttpRouteMatch, ...] = ()
+    filters: tuple[HttpRouteFilter, ...] = ()
+    backend_refs: tuple[HttpBackendRef, ...] = ()
+    timeouts: TimeoutsSpec | None = None
+    retry: RetrySpec | None = None
+    session_persistence: SessionPersistenceSpec | None = None
+
+
+class HttpRouteSpec(Spec, frozen=True):
+    parent_refs: tuple[ParentReference, ...] = ()
+    hostnames: tuple[str, ...] = ()
+    rules: tuple[HttpRouteRule, ...] = ()
+
+
+class HttpRoute(Object, frozen=True):
+    spec: HttpRouteSpec = HttpRouteSpec()
+
+
+class CookieMatch(Spec, frozen=True):
+    name: str
+    value: str = ""
+    type: str = "Exact"
+
+
+class FilterMatch(Spec, frozen=True):
+    cookies: tuple[CookieMatch, ...] = ()
+
+
+class HttpRouteFilterSpec(Spec, frozen=True):
+    """`credential_injection` is not supported yet: it is read so that a condition can say so."""
+
+    url_rewrite: ExtendedRewriteSpec | None = msgspec.field(default=None, name="urlRewrite")
+    direct_response: DirectResponseSpec | None = None
+    matches: tuple[FilterMatch, ...] = ()
+    credential_injection: dict[str, Any] | None = None
+
+
+class HttpRouteFilterObject(Object, frozen=True):
+    """Envoy Gateway's HTTPRouteFilter."""
+
+    spec: HttpRouteFilterSpec = HttpRouteFilterSpec()
+
+
+class OtherObject(Object, frozen=True):
+    """A kind that is known but not supported yet: only what its condition needs."""
+
+    parent_refs: tuple[ParentReference, ...] = ()
+    target_refs: tuple[ParentReference, ...] = ()
