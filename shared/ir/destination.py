@@ -42,6 +42,20 @@ class BackendFilters(IR, frozen=True):
     url_rewrite: UrlRewrite | None = None
 
 
+class ForceLocal(IR, frozen=True):
+    """Stay in the zone as soon as it has that many endpoints."""
+
+    min_endpoints_in_zone_threshold: int | None = None
+
+
+class PreferLocal(IR, frozen=True):
+    """Zone-aware routing: from how many endpoints on, for which share of the requests, and whether to insist."""
+
+    min_endpoints_threshold: int | None = None
+    percentage_enabled: int | None = None
+    force: ForceLocal | None = None
+
+
 class DestinationSetting(IR, frozen=True):
     """One backend of a destination.
 
@@ -60,6 +74,7 @@ class DestinationSetting(IR, frozen=True):
     is_dynamic_resolver: bool = False
     force_http1_upstream: bool = False
     filters: BackendFilters | None = None
+    prefer_local: PreferLocal | None = None
     tls: UpstreamTls | None = None
     metadata: ResourceMetadata | None = None
 

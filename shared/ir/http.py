@@ -62,6 +62,7 @@ class HttpRoute(IR, frozen=True):
     cors: Cors | None = None
     security: SecurityFeatures | None = None
     use_client_protocol: bool = False
+    stat_name: str | None = None
 
 
 class PathSettings(IR, frozen=True):
@@ -76,6 +77,7 @@ class HttpListener(IR, frozen=True):
     address: str = ""
     port: int = 0
     external_port: int | None = None
+    ip_family: Literal["IPv4", "IPv6", "DualStack"] | None = None
     hostnames: tuple[str, ...] = ()
     metadata: ResourceMetadata | None = None
     path: PathSettings | None = None

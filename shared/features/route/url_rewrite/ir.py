@@ -30,4 +30,4 @@ class HostModifier(IR, frozen=True):
 class UrlRewrite(IR, frozen=True):
     path: PathModifier | None = None
     host: HostModifier | None = None
-    append_x_forwarded_host: bool = False
+    append_x_forwarded_host: bool | None = None

@@ -1,0 +1,46 @@
+"""Fields of Envoy 1.40's API that xds-protos 1.85 does not know: name, number and type, as Envoy's .proto files declare them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
+
+
+class Additions(NamedTuple):
+    """New fields by full message name, whole new messages of the file, and the .proto files that their types come from."""
+
+    fields: dict[str, tuple[FieldDescriptorProto, ...]]
+    messages: tuple[DescriptorProto, ...] = ()
+    imports: tuple[str, ...] = ()
+
+
+def field(name: str, number: int, kind: str, *, repeated: bool = False) -> FieldDescriptorProto:
+    """`kind` is a scalar's name (`bool`, `uint32` …) or a message's full name with a leading dot."""
+    label = FieldDescriptorProto.LABEL_REPEATED if repeated else FieldDescriptorProto.LABEL_OPTIONAL
+    made = FieldDescriptorProto(name=name, number=number, label=label)
+    if kind.startswith("."):
+        made.type = FieldDescriptorProto.TYPE_MESSAGE
+        made.type_name = kind
+    else:
+        made.type = FieldDescriptorProto.Type.Value("TYPE_" + kind.upper())
+    return made
+
+
+MISSING: dict[str, Additions] = {
+    "envoy/config/route/v3/route_components.proto": Additions(
+        fields={"envoy.config.route.v3.RouteMatch": (field("cookies", 17, ".envoy.config.route.v3.CookieMatcher", repeated=True),)},
+        messages=(
+            DescriptorProto(
+                name="CookieMatcher",
+                field=[
+                    field("name", 1, "string"),
+                    field("string_match", 2, ".envoy.type.matcher.v3.StringMatcher"),
+                    field("invert_match", 3, "bool"),
+                ],
+            ),
+        ),
+    ),
+}
+
+NEW_FILES: dict[str, FileDescriptorProto] = {}
