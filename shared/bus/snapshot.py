@@ -1,0 +1,314 @@
+"""A Gateway's IR as versions: the writer that closes them, and the reader that shows nothing but whole ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+from nats.aio.msg import Msg
+
+from shared.bus import commit as commits
+from shared.bus import direct, wire
+from shared.bus.backoff import Backoff
+from shared.bus.commit import Commit
+from shared.bus.connection import Bus, Session
+from shared.bus.ear import Ear
+from shared.bus.errors import WRONG_LAST_SEQUENCE, ApiError, BusClosed, BusError, NoLongerWriter, Unavailable
+from shared.bus.feed import Feed
+from shared.bus.publisher import Ack
+from shared.bus.staging import Stages, Version, younger
+from shared.bus.table import first_of, read_all
+from shared.bus.wire import IR, Entry, Outgoing
+from shared.core.digest import Root, digest
+from shared.core.refs import GatewayRef
+
+__all__ = ["SnapshotReader", "SnapshotWriter", "Version"]
+
+log = structlog.get_logger("bus")
+
+_FOREIGN = "?"  # the digest of what somebody else wrote: equal to nothing
+SETTLE = 0.3
+"""Seconds after which a foreign commit has certainly been stored or refused."""
+STUCK = 5.0
+"""Seconds that a reader waits for the repair of a version before it reads everything again."""
+FORGET_AFTER = 24 * 3600.0
+"""Seconds after which a deleted shard's history goes."""
+
+
+class SnapshotWriter:
+    """One Gateway's only writer: `open()`, then `reconcile(whole state)` once, then `publish(changes)` for each change.
+
+    All of them wait through NATS's absences and return the version that the stream then holds. NoLongerWriter ends it.
+    """
+
+    def __init__(self, bus: Bus, gateway: GatewayRef, epoch: int) -> None:
+        self._bus = bus
+        self.gateway = gateway
+        self._epoch = epoch
+        self._prefix = commits.shard_prefix(gateway)
+        self._commit_subject = self._prefix + commits.KEY
+        self._session = 0
+        self._incarnation = ""
+        self._held: dict[str, str] = {}
+        self._commit: Commit | None = None
+        self._commit_seq = 0
+        self._desired: dict[str, bytes] | None = None
+        self._removed = False
+        self._root = Root()
+        self._dirty: set[str] = set()
+        self._changed: set[str] = set()
+        self._causes: tuple[str, ...] = ()
+        self._trace = ""
+        self._lock = asyncio.Lock()
+        self._foreign = asyncio.Event()
+        self._ear = Ear(bus, self._prefix + ">", self._overheard)
+        self._task: asyncio.Task[None] | None = None
+        self.superseded = asyncio.Event()
+        """Set when a newer epoch writes here; every call raises NoLongerWriter from then on."""
+
+    @property
+    def version(self) -> int:
+        """The last version in the stream, 0 before the first."""
+        return self._commit.version if self._commit is not None else 0
+
+    async def open(self) -> None:
+        """Reads what the stream holds."""
+        async with self._lock:
+            await self._flush()
+        self._task = asyncio.create_task(self._keep(), name=f"snapshot {self.gateway}")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._ear.close()
+
+    async def __aenter__(self) -> SnapshotWriter:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def reconcile(self, state: Mapping[str, bytes], causes: Iterable[str] = (), trace: str = "") -> int:
+        """Makes `state` (key -> bytes) the whole: every difference is overwritten, then committed. No difference: nothing is published."""
+        return await self._whole(dict(state), False, causes, trace)
+
+    async def remove(self, causes: Iterable[str] = (), trace: str = "") -> int:
+        """The Gateway is gone: no shards, and a commit that says so."""
+        return await self._whole({}, True, causes, trace)
+
+    async def publish(self, changes: Mapping[str, bytes | None], causes: Iterable[str] = (), trace: str = "") -> int:
+        """Shards that changed (None = gone) as one version. RuntimeError before `reconcile`: what the stream holds may be half a version."""
+        if self._desired is None:
+            raise RuntimeError("reconcile the whole state first")
+        async with self._lock:
+            for key, value in changes.items():
+                self._want(key, value)
+            self._removed = False
+            self._why(causes, trace)
+            return await self._flush()
+
+    async def _whole(self, state: dict[str, bytes], removed: bool, causes: Iterable[str], trace: str) -> int:
+        async with self._lock:
+            for key in [k for k in self._desired or {} if k not in state]:
+                self._want(key, None)
+            self._desired = self._desired or {}
+            for key, value in state.items():
+                self._want(key, value)
+            self._dirty |= self._held.keys()
+            self._removed = removed
+            self._why(causes, trace)
+            return await self._flush()
+
+    def _want(self, key: str, value: bytes | None) -> None:
+        assert self._desired is not None or value is None
+        if value is None:
+            (self._desired or {}).pop(key, None)
+            self._root.set(self._prefix + key, None)
+        elif self._desired is not None and self._desired.get(key) != value:
+            self._desired[key] = value
+            self._root.set(self._prefix + key, digest(value))
+        self._dirty.add(key)
+
+    def _why(self, causes: Iterable[str], trace: str) -> None:
+        self._causes = tuple(dict.fromkeys((*self._causes, *causes)))
+        self._trace = trace or self._trace
+
+    async def _flush(self) -> int:
+        backoff = Backoff()
+        while True:
+            if self.superseded.is_set():
+                raise self._no_longer()
+            try:
+                session = await self._bus.session()
+                if session.number != self._session:
+                    await self._load(session)
+                if self._desired is not None:
+                    await self._send_shards(self._desired)
+                    await self._close_version(self._desired)
+            except Unavailable as e:
+                log.warning("bus.retry", gateway=str(self.gateway), error=str(e))
+                await asyncio.sleep(backoff.next())
+                continue
+            return self.version
+
+    async def _load(self, session: Session) -> None:
+        """What the stream holds now. From here on, whatever others write under our prefix is overheard."""
+        await self._ear.open(session)
+        found = await read_all(self._bus, IR.name, [self._prefix + ">"])
+        closing = found.pop(self._commit_subject, None)
+        self._commit = commits.decode(closing.value) if closing is not None else None
+        self._commit_seq = closing.seq if closing is not None else 0
+        if any(e.epoch > self._epoch for e in found.values()) or (self._commit is not None and self._commit.epoch > self._epoch):
+            self.superseded.set()
+            raise self._no_longer()
+        cut = len(self._prefix)
+        self._held = {s[cut:]: digest(e.value) for s, e in found.items() if not e.deleted}
+        if self._desired is not None:
+            self._dirty |= self._held.keys() | self._desired.keys()
+        self._incarnation = session.incarnations[IR.name]
+        self._session = session.number
+        if closing is not None:
+            for subject, entry in found.items():
+                if entry.deleted and entry.seq < closing.seq and closing.time - entry.time > FORGET_AFTER:
+                    await direct.purge(self._bus, IR.name, subject)
+
+    async def _send_shards(self, desired: Mapping[str, bytes]) -> None:
+        wanted = {k: digest(v) if (v := desired.get(k)) is not None else None for k in sorted(self._dirty)}
+        todo = [k for k, d in wanted.items() if self._held.get(k) != d]
+        failed: BusError | None = None
+        for key, result in zip(todo, await self._bus.publish([self._shard(k, desired.get(k)) for k in todo]), strict=True):
+            if not isinstance(result, Ack):
+                failed = result
+                continue
+            self._changed.add(key)
+            now = wanted[key]
+            if now is None:
+                self._held.pop(key, None)
+            else:
+                self._held[key] = now
+        if failed is not None:
+            raise failed
+        self._dirty.clear()
+
+    def _shard(self, key: str, value: bytes | None) -> Outgoing:
+        headers = {wire.EPOCH: str(self._epoch)}
+        if value is None:
+            return wire.tombstone(self._prefix + key, headers, ttl=None)  # history stays readable; `_load` ends it
+        return Outgoing(self._prefix + key, value, headers)
+
+    async def _close_version(self, desired: Mapping[str, bytes]) -> None:
+        root, last = self._root.hex(), self._commit
+        if last is None and not desired:
+            return  # nothing was ever here
+        if last is not None and (last.root, last.removed) == (root, self._removed):
+            self._closed()
+            return
+        commit = Commit(
+            incarnation=self._incarnation,
+            epoch=self._epoch,
+            version=self.version + 1,
+            root=root,
+            shards=len(desired),
+            causes=self._causes,
+            changed=tuple(sorted(self._changed)[: commits.MOST_CHANGED]),
+            changes=len(self._changed),
+            removed=self._removed,
+            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+        headers = {wire.EPOCH: str(self._epoch), wire.EXPECTED_SEQUENCE: str(self._commit_seq)}
+        if self._trace:
+            headers[wire.TRACE] = self._trace
+        (result,) = await self._bus.publish([Outgoing(self._commit_subject, msgspec.json.encode(commit), headers)])
+        if isinstance(result, Ack):
+            self._commit, self._commit_seq = commit, result.seq
+            self._closed()
+        elif isinstance(result, ApiError) and result.code == WRONG_LAST_SEQUENCE:
+            self._session = 0  # somebody else closed a version: read whose it is; a newer epoch ends us, an older one is overwritten
+            raise Unavailable(f"another commit stands at {self._commit_subject}")
+        else:
+            raise result
+
+    def _closed(self) -> None:
+        self._causes, self._trace = (), ""
+        self._changed.clear()
+
+    async def _overheard(self, msg: Msg) -> None:
+        if Entry(msg.data, msg.headers or {}, 0, 0).epoch > self._epoch:
+            self.superseded.set()
+        key = msg.subject[len(self._prefix) :]
+        if key == commits.KEY:
+            await asyncio.sleep(SETTLE)
+            self._session = 0
+        else:
+            self._held[key] = _FOREIGN
+            self._dirty.add(key)
+        self._foreign.set()
+
+    async def _keep(self) -> None:
+        """Repairs without being asked: after a reconnect, and after somebody else's message."""
+        while not self.superseded.is_set():
+            await first_of(self._foreign.wait(), self._bus.session(after=self._session))
+            self._foreign.clear()
+            try:
+                async with self._lock:
+                    await self._flush()
+            except (NoLongerWriter, BusClosed):
+                return
+
+    def _no_longer(self) -> NoLongerWriter:
+        return NoLongerWriter(f"a newer writer than epoch {self._epoch} writes {self._prefix}>")
+
+
+class SnapshotReader:
+    """`async for version in SnapshotReader(bus)`: each Gateway's last whole version first, then every change as it is committed."""
+
+    def __init__(self, bus: Bus, filter: str = "ir.xds.>") -> None:
+        self._bus = bus
+        self._feed = Feed(bus, IR.name, [filter])
+        self._stages = Stages()
+        self._initial: list[wire.Message] | None = None
+        self._ready: deque[Version] = deque()
+        self.caught_up = False
+        """Whether every version that stood in the stream at the start has been handed out (or waits for its repair)."""
+
+    def __aiter__(self) -> SnapshotReader:
+        return self
+
+    async def __anext__(self) -> Version:
+        while not self._ready:
+            self._ready.extend(await self._more())
+        return self._ready.popleft()
+
+    async def close(self) -> None:
+        await self._feed.close()
+
+    async def _more(self) -> list[Version]:
+        try:
+            part = await asyncio.wait_for(self._feed.next(), STUCK if self._stages.waits else None)
+        except TimeoutError:
+            log.warning("bus.version_incomplete", note="no repair came; reading the stream again")
+            self._feed.restart()
+            return []
+        if part.reset:
+            self._initial = []
+        if self._initial is None:
+            return self._stages.take(part.messages)
+        self._initial += part.messages
+        if not part.caught_up:
+            return []
+        messages, self._initial = self._initial, None
+        try:
+            older = [m for seq, subjects in younger(messages).values() for m in await direct.last_of(self._bus, IR.name, subjects, seq)]
+        except (Unavailable, ApiError) as e:
+            log.warning("bus.retry", reader="snapshots", error=str(e))
+            self._feed.restart()
+            return []
+        self._stages.restart()
+        self.caught_up = True
+        return self._stages.take(sorted((*older, *messages), key=lambda m: m.entry.seq))
