@@ -1,0 +1,63 @@
+"""ClusterLoadAssignments: one locality for each setting, or one for each zone where traffic should stay in its zone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from services.xds_server.render.destinations import ClusterPlan, tls_match
+from shared.features.parts.xds_values import given, metadata, wrapped
+from shared.ir.destination import DestinationSetting, Endpoint
+from shared.xds.message import Fields, struct
+
+
+def assignment(plan: ClusterPlan) -> Fields:
+    """ClusterLoadAssignment of a plan whose settings hold their endpoints."""
+    localities: list[Fields] = []
+    for at, setting in enumerate(plan.settings):
+        match = tls_match(plan.name, at) if setting.tls is not None else None
+        if setting.prefer_local is not None or plan.prefer_local:
+            localities += _by_zone(setting, match)
+        else:
+            localities.append(_whole(setting, match))
+    return {"cluster_name": plan.name, "endpoints": localities}
+
+
+def _whole(setting: DestinationSetting, match: str | None) -> Fields:
+    return given(
+        {
+            "locality": {"region": setting.name},
+            "lb_endpoints": [_endpoint(e, match) for e in setting.endpoints],
+            "load_balancing_weight": wrapped(1 if setting.weight is None else setting.weight),
+            "priority": setting.priority,
+            "metadata": metadata(setting.metadata),
+        }
+    )
+
+
+def _by_zone(setting: DestinationSetting, match: str | None) -> Iterable[Fields]:
+    zones: dict[str, list[Fields]] = {}
+    for endpoint in setting.endpoints:
+        zones.setdefault(endpoint.zone or "", []).append(_endpoint(endpoint, match))
+    for zone in sorted(zones):
+        yield given(
+            {
+                "locality": {"zone": zone},
+                "lb_endpoints": zones[zone],
+                "priority": setting.priority,
+                "metadata": metadata(setting.metadata),
+            }
+        )
+
+
+def _endpoint(endpoint: Endpoint, match: str | None) -> Fields:
+    address: Fields = {"socket_address": {"address": endpoint.host, "port_value": endpoint.port}}
+    if endpoint.path is not None:
+        address = {"pipe": {"path": endpoint.path}}
+    return given(
+        {
+            "endpoint": given({"address": address, "hostname": endpoint.hostname}),
+            "load_balancing_weight": wrapped(1),
+            "health_status": "DRAINING" if endpoint.draining else None,
+            "metadata": {"filter_metadata": {"envoy.transport_socket_match": struct({"name": match})}} if match is not None else None,
+        }
+    )

@@ -1,0 +1,146 @@
+"""Listeners: all HTTP and HTTPS listeners of one address and port are one Envoy listener.
+
+HTTPS listeners are filter chains told apart by SNI, each with a RouteConfiguration of its own. Plain listeners share the default
+filter chain, and a RouteConfiguration named after the first of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from services.xds_server.render.accesslog import access_logs
+from services.xds_server.render.tls import downstream_socket, tls_needs
+from services.xds_server.render.types import LISTENER, ROUTE, Need, Rendered, rendered
+from shared.features.parts.xds_values import config_source, given, wrapped
+from shared.ir.gateway import AccessLog, ReadyListener
+from shared.ir.http import HttpListener
+from shared.xds.message import Fields, pack
+
+BUFFER_LIMIT = 32768
+HCM = "envoy.filters.network.http_connection_manager"
+_HCM_MESSAGE = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
+_ESCAPED = {
+    "KeepUnchanged": "KEEP_UNCHANGED",
+    "RejectRequest": "REJECT_REQUEST",
+    "UnescapeAndForward": "UNESCAPE_AND_FORWARD",
+    "UnescapeAndRedirect": "UNESCAPE_AND_REDIRECT",
+}
+
+# What comes before what: filters that refuse early stand first, the router last.
+FILTER_ORDER = {
+    "envoy.filters.http.cors": 3,
+    "envoy.filters.http.stateful_session": 11,
+    "envoy.filters.http.grpc_web": 305,
+    "envoy.filters.http.grpc_stats": 306,
+    "envoy.filters.http.router": 310,
+}
+_OTHER_FILTERS = 50
+
+Filters = Mapping[str, Fields]
+"""Name -> HttpFilter that the routes of a filter chain need."""
+
+
+def route_config_names(listeners: Sequence[HttpListener]) -> list[str]:
+    """The RouteConfiguration of each listener of one port, in the Gateway's order."""
+    plain = next((each.name for each in listeners if each.tls is None), "")
+    return [each.name if each.tls is not None else plain for each in listeners]
+
+
+def listener(listeners: Sequence[HttpListener], filters: Sequence[Filters], log: AccessLog | None) -> Rendered:
+    """The Listener of one address and port, from its HTTP listeners in the Gateway's order (at least one)."""
+    first = listeners[0]
+    address: Fields = {"address": first.address, "port_value": first.port}
+    fields: Fields = {
+        "name": first.name,
+        "address": {"socket_address": address},
+        "per_connection_buffer_limit_bytes": wrapped(BUFFER_LIMIT),
+        "max_connections_to_accept_per_socket_event": wrapped(1),
+    }
+    if first.ip_family == "DualStack":
+        address["ipv4_compat"] = True
+    if logs := access_logs(log, "Listener"):
+        fields["access_log"] = logs
+    needs: list[Need] = [(ROUTE, name) for name in dict.fromkeys(route_config_names(listeners))]
+    chains: list[Fields] = []
+    for each, wanted in zip(listeners, filters, strict=True):
+        if each.tls is None:
+            continue
+        chain = _chain(each, wanted, log) | {"transport_socket": downstream_socket(each.tls, each.tls_overlaps)}
+        if each.hostnames and each.hostnames[0] != "*":
+            chain["filter_chain_match"] = {"server_names": list(each.hostnames)}
+            inspector = pack("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")
+            fields["listener_filters"] = [{"name": _TLS_INSPECTOR, "typed_config": inspector}]
+        chains.append(chain)
+        needs += tls_needs(each.tls)
+    if chains:
+        fields["filter_chains"] = chains
+    plain = [(each, wanted) for each, wanted in zip(listeners, filters, strict=True) if each.tls is None]
+    if plain:
+        together = {name: f for _, wanted in reversed(plain) for name, f in wanted.items()}
+        fields["default_filter_chain"] = _chain(plain[0][0], together, log)
+    return rendered(LISTENER, fields, tuple(needs))
+
+
+def _chain(of: HttpListener, filters: Filters, log: AccessLog | None) -> Fields:
+    return {"name": of.name, "filters": [{"name": HCM, "typed_config": pack(_HCM_MESSAGE, _hcm(of, filters, log))}]}
+
+
+def _hcm(of: HttpListener, filters: Filters, log: AccessLog | None) -> Fields:
+    return given(
+        {
+            "stat_prefix": f"{'http' if of.tls is None else 'https'}-{of.port}",
+            "rds": {"config_source": config_source(), "route_config_name": of.name},
+            "access_log": access_logs(log, "Route") or None,
+            "server_header_transformation": "PASS_THROUGH",
+            "http2_protocol_options": {
+                "max_concurrent_streams": wrapped(100),
+                "initial_stream_window_size": wrapped(65536),
+                "initial_connection_window_size": wrapped(1048576),
+            },
+            "use_remote_address": wrapped(True),
+            "normalize_path": wrapped(True),
+            "merge_slashes": of.path.merge_slashes if of.path is not None else None,
+            "path_with_escaped_slashes_action": _ESCAPED.get(of.path.escaped_slashes_action) if of.path is not None else None,
+            "common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},
+            "http_filters": _ordered({**filters, "envoy.filters.http.router": router(log)}),
+        }
+    )
+
+
+def router(log: AccessLog | None) -> Fields:
+    """The router filter, which ends every chain."""
+    config: Fields = {"suppress_envoy_headers": True}
+    if logs := access_logs(log, "Upstream"):
+        config |= {"upstream_log": logs, "upstream_log_options": {"flush_upstream_log_on_upstream_stream": True}}
+    return {"name": "envoy.filters.http.router", "typed_config": pack("envoy.extensions.filters.http.router.v3.Router", config)}
+
+
+def _ordered(filters: Filters) -> list[Fields]:
+    return [filters[name] for name in sorted(filters, key=lambda n: (FILTER_ORDER.get(n, _OTHER_FILTERS), n))]
+
+
+def ready_listener(ready: ReadyListener) -> tuple[str, Rendered]:
+    """Name and Listener that answers readiness probes; anything but the probe's path gets 500."""
+    name = f"envoy-gateway-proxy-ready-{ready.address}-{ready.port}"
+    probe: Fields = {"pass_through_mode": wrapped(False), "headers": [{"name": ":path", "string_match": {"exact": ready.path}}]}
+    check: Fields = {
+        "name": "envoy.filters.http.health_check",
+        "typed_config": pack("envoy.extensions.filters.http.health_check.v3.HealthCheck", probe),
+    }
+    routes: Fields = {"match": {"prefix": "/"}, "direct_response": {"status": 500}}
+    hcm: Fields = {
+        "stat_prefix": "eg-ready-http",
+        "route_config": {"name": "ready_route", "virtual_hosts": [{"name": "ready_route", "domains": ["*"], "routes": [routes]}]},
+        "http_filters": [check, router(None)],
+    }
+    address: Fields = {"address": ready.address, "port_value": ready.port}
+    if ready.ip_family in ("IPv6", "DualStack"):
+        address["ipv4_compat"] = True
+    fields: Fields = {
+        "name": name,
+        "address": {"socket_address": address},
+        "filter_chains": [{"filters": [{"name": HCM, "typed_config": pack(_HCM_MESSAGE, hcm)}]}],
+        "bypass_overload_manager": True,
+    }
+    return name, rendered(LISTENER, fields)

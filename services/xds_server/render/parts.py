@@ -1,0 +1,73 @@
+"""Joining already-serialised parts: a virtual host is its routes, a RouteConfiguration its virtual hosts, in an order kept as it changes.
+
+A protobuf repeated field is the concatenation of its members, so one changed route costs its own rendering and one join.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import Any, NamedTuple
+
+MODULUS = 1 << 128
+
+
+class Part(NamedTuple):
+    """One member of a repeated field: its place, its framed bytes, a digest over both, the largest direct response in it."""
+
+    order: Any
+    data: bytes
+    digest: int
+    largest_body: int = 0
+
+
+class Joined:
+    """Parts in order. Two are equal when their digests are; what it holds is valid until the next change is settled."""
+
+    __slots__ = ("_rows", "digest", "first", "largest_body")
+
+    def __init__(self, rows: list[tuple[Any, Any, int, Part]], digest: int, largest_body: int) -> None:
+        self._rows = rows
+        self.digest = digest
+        self.first = rows[0][0] if rows else ()
+        self.largest_body = largest_body
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Joined) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def data(self) -> list[bytes]:
+        return [row[3].data for row in self._rows]
+
+
+class _Joining:
+    def __init__(self) -> None:
+        self._rows: list[tuple[Any, Any, int, Part]] = []
+        self._digest = 0
+        self._bodies: dict[tuple[Any, int], int] = {}
+
+    def add(self, key: Any, value: tuple[Part, ...]) -> None:
+        for n, part in enumerate(value):
+            insort(self._rows, (part.order, key, n, part))
+            self._digest = (self._digest + part.digest) % MODULUS
+            if part.largest_body:
+                self._bodies[key, n] = part.largest_body
+
+    def remove(self, key: Any, value: tuple[Part, ...]) -> None:
+        for n, part in enumerate(value):
+            del self._rows[bisect_left(self._rows, (part.order, key, n))]  # type: ignore[type-var]
+            self._digest = (self._digest - part.digest) % MODULUS
+            self._bodies.pop((key, n), None)
+
+    def result(self) -> Joined:
+        return Joined(self._rows, self._digest, max(self._bodies.values(), default=0))
+
+
+class JoinParts:
+    """Fold over values that are tuples of Part; its result is Joined."""
+
+    empty = Joined([], 0, 0)
+
+    def start(self) -> _Joining:
+        return _Joining()

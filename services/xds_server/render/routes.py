@@ -1,0 +1,134 @@
+"""Routes and virtual hosts: what one HttpRoute of the IR becomes in a RouteConfiguration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from services.xds_server.render.destinations import per_setting
+from shared.features.parts.regex import regex_fault
+from shared.features.parts.xds_values import Unrenderable, given, metadata, string_matcher, wrapped
+from shared.features.route.cors import xds as cors
+from shared.features.route.direct_response import xds as direct_response
+from shared.features.route.header_modifier import xds as header_modifier
+from shared.features.route.mirror import xds as mirror
+from shared.features.route.redirect import xds as redirect
+from shared.features.route.retry import xds as retry
+from shared.features.route.session_persistence import xds as session_persistence
+from shared.features.route.timeouts import xds as timeouts
+from shared.features.route.url_rewrite import xds as url_rewrite
+from shared.ir.assemble import weights
+from shared.ir.destination import Destination
+from shared.ir.http import HttpListener, HttpRoute
+from shared.ir.match import StringMatch
+from shared.xds.message import Fields
+
+INVALID_CLUSTER = "invalid-backend-cluster"
+ON_ACTION: tuple[Callable[[HttpRoute], Fields], ...] = (url_rewrite.on_action, mirror.on_action, timeouts.on_action, retry.on_action)
+PER_ROUTE: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (cors.per_route, session_persistence.per_route)
+FILTERS: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (cors.filters, session_persistence.filters)
+
+
+def route(ir: HttpRoute) -> Fields:
+    """envoy.config.route.v3.Route; Unrenderable where the IR asks for what Envoy cannot do."""
+    return given(
+        {
+            "name": ir.name,
+            "match": _match(ir),
+            "metadata": metadata(ir.metadata),
+            "typed_per_filter_config": {k: v for each in PER_ROUTE for k, v in each(ir).items()} or None,
+            "stat_prefix": ir.stat_name,
+        }
+        | header_modifier.on_route(ir)
+        | _action(ir)
+    )
+
+
+def filters(ir: HttpRoute) -> dict[str, Fields]:
+    """Name -> HttpFilter that this route needs on its listener."""
+    return {k: v for each in FILTERS for k, v in each(ir).items()}
+
+
+def _match(ir: HttpRoute) -> Fields:
+    out = _path(ir.path_match)
+    if ir.header_matches:
+        out["headers"] = [{"name": m.name, "string_match": string_matcher(m)} for m in ir.header_matches]
+    if ir.query_param_matches:
+        out["query_parameters"] = [{"name": m.name, "string_match": string_matcher(m)} for m in ir.query_param_matches]
+    if ir.cookie_matches:
+        out["cookies"] = [{"name": m.name, "string_match": string_matcher(m), "invert_match": m.invert} for m in ir.cookie_matches]
+    return out
+
+
+def _path(match: StringMatch | None) -> Fields:
+    if match is None or match.prefix == "/":
+        return {"prefix": "/"}
+    if match.exact is not None:
+        return {"path": match.exact}
+    if match.prefix is not None:
+        return {"path_separated_prefix": match.prefix.removesuffix("/")}
+    if match.safe_regex is not None:
+        return {"safe_regex": {"regex": match.safe_regex}}
+    raise Unrenderable("a path match without a path")
+
+
+def _action(ir: HttpRoute) -> Fields:
+    if (answer := direct_response.action(ir)) is not None:
+        return {"direct_response": answer}
+    if (away := redirect.action(ir)) is not None:
+        return {"redirect": away}
+    if ir.destination is None:
+        raise Unrenderable(f"route {ir.name} leads nowhere")
+    action = _target(ir.destination)
+    if not ir.is_http2:
+        action["upgrade_configs"] = [{"upgrade_type": "websocket"}]
+    for each in ON_ACTION:
+        action |= each(ir)
+    return {"route": action}
+
+
+def _target(destination: Destination) -> Fields:
+    if not per_setting(destination):
+        return {"cluster": destination.name}
+    split = weights(destination)
+    clusters: list[Fields] = []
+    if split.invalid or split.no_endpoints:
+        clusters.append({"name": INVALID_CLUSTER, "weight": wrapped(split.invalid + split.no_endpoints)})
+    for setting in destination.settings:
+        if setting.endpoints or setting.is_dynamic_resolver:
+            share: Fields = {"name": setting.name, "weight": wrapped(1 if setting.weight is None else setting.weight)}
+            if setting.filters is not None:
+                share |= header_modifier.on_route(setting.filters) | url_rewrite.on_weight(setting.filters)
+            clusters.append(share)
+    return {
+        "weighted_clusters": {"clusters": clusters},
+        # Envoy has one answer for all clusters that are not there; without endpoints is the one that may heal by itself
+        "cluster_not_found_response_code": "SERVICE_UNAVAILABLE" if split.no_endpoints else "INTERNAL_SERVER_ERROR",
+    }
+
+
+def virtual_host(listener: HttpListener, hostname: str, stats: bool) -> Fields:
+    """VirtualHost without its routes. Dots in names would cut Envoy's statistics apart."""
+    flat = hostname.replace(".", "_")
+    out: Fields = {"name": f"{listener.name}/{flat}", "domains": [hostname]}
+    about = metadata(listener.metadata)
+    if about is not None:
+        out["metadata"] = about
+    if stats:
+        out["virtual_clusters"] = [{"name": flat, "headers": [{"name": ":authority", "string_match": {"prefix": hostname}}]}]
+    return out
+
+
+def faults(fields: Any) -> Iterator[str]:
+    """What Envoy would refuse in rendered fields, a sentence each: one bad regex would freeze a whole RouteConfiguration."""
+    if isinstance(fields, Mapping):
+        for name, value in fields.items():
+            if name == "regex" and isinstance(value, str):
+                fault = regex_fault(value)
+                if fault is not None:
+                    yield fault
+            else:
+                yield from faults(value)
+    elif isinstance(fields, (list, tuple)):
+        for value in fields:
+            yield from faults(value)

@@ -1,0 +1,156 @@
+"""TLS: transport sockets towards clients and backends, and the secrets that they name.
+
+Certificates travel as base64 PEM, private keys sealed; a secret's bytes are opened here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+
+from services.xds_server.render.types import SECRET, Need, Rendered, rendered
+from shared.features.parts.xds_values import Unrenderable, config_source
+from shared.ir.destination import DestinationSetting
+from shared.ir.tls import CaCertificate, ListenerTls, SubjectAltName, TlsCertificate, UpstreamTls
+from shared.xds.message import Fields, pack
+
+OpenSecret = Callable[[str], bytes]
+"""A sealed token -> the bytes sealed in it; raises ValueError (or a subclass) for a token that no key opens."""
+
+SYSTEM_CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
+DEFAULT_ALPN = ("h2", "http/1.1")
+_VERSIONS = {"1.0": "TLSv1_0", "1.1": "TLSv1_1", "1.2": "TLSv1_2", "1.3": "TLSv1_3"}
+_TLS = "envoy.extensions.transport_sockets.tls.v3"
+
+
+def decoded(text: str) -> bytes:
+    """Bytes of a base64 field."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as e:
+        raise Unrenderable(f"not base64: {e}") from e
+
+
+def sds(name: str) -> Fields:
+    return {"name": name, "sds_config": config_source()}
+
+
+def _params(tls: ListenerTls | UpstreamTls) -> Fields:
+    params: Fields = {}
+    for field, version in (("tls_minimum_protocol_version", tls.min_version), ("tls_maximum_protocol_version", tls.max_version)):
+        if version is not None:
+            params[field] = _VERSIONS.get(version, "TLS_AUTO")
+    for field, values in (
+        ("cipher_suites", tls.ciphers),
+        ("ecdh_curves", tls.ecdh_curves),
+        ("signature_algorithms", tls.signature_algorithms),
+    ):
+        if values:
+            params[field] = list(values)
+    return {"tls_params": params} if params else {}
+
+
+def downstream_socket(tls: ListenerTls, overlaps: bool) -> Fields:
+    """TransportSocket of an HTTPS filter chain. Overlapping certificates forbid h2: a client would reuse its connection."""
+    alpn = tls.alpn_protocols
+    if alpn is None:
+        alpn = ("http/1.1",) if overlaps else DEFAULT_ALPN
+    common: Fields = _params(tls) | {
+        "alpn_protocols": list(alpn),
+        "tls_certificate_sds_secret_configs": [sds(c.name) for c in tls.certificates],
+    }
+    context: Fields = {
+        "common_tls_context": common,
+        "disable_stateful_session_resumption": True,
+        "disable_stateless_session_resumption": True,
+    }
+    if tls.ca_certificate is not None:
+        context["require_client_certificate"] = {"value": tls.require_client_certificate}
+        if tls.accept_untrusted:
+            common["combined_validation_context"] = {
+                "default_validation_context": {"trust_chain_verification": "ACCEPT_UNTRUSTED"},
+                "validation_context_sds_secret_config": sds(tls.ca_certificate.name),
+            }
+        else:
+            common["validation_context_sds_secret_config"] = sds(tls.ca_certificate.name)
+    return {"name": "envoy.transport_sockets.tls", "typed_config": pack(f"{_TLS}.DownstreamTlsContext", context)}
+
+
+def _san(name: SubjectAltName) -> Fields:
+    if name.uri is not None:
+        return {"san_type": "URI", "matcher": {"exact": name.uri}}
+    return {"san_type": "DNS", "matcher": {"exact": name.hostname or ""}}
+
+
+def upstream_socket(tls: UpstreamTls, *, auto_sni: bool, dynamic: bool) -> Fields:
+    """TransportSocket towards a backend. A literal SNI is what the certificate must say, unless names to check are given."""
+    common: Fields = _params(tls)
+    context: Fields = {"common_tls_context": common}
+    if not tls.insecure_skip_verify and tls.ca_certificate is not None:
+        names = tls.subject_alt_names or ((SubjectAltName(hostname=tls.sni),) if tls.sni is not None else ())
+        common["combined_validation_context"] = {
+            "validation_context_sds_secret_config": sds(tls.ca_certificate.name),
+            "default_validation_context": {"match_typed_subject_alt_names": [_san(n) for n in names]},
+        }
+        if not names and (auto_sni or tls.auto_sni_from_endpoint_hostname) and not dynamic:
+            context["auto_sni_san_validation"] = True
+    if tls.sni is not None:
+        context["sni"] = tls.sni
+    if tls.auto_sni_from_endpoint_hostname:
+        context["auto_host_sni"] = True
+    if tls.alpn_protocols is not None:
+        common["alpn_protocols"] = list(tls.alpn_protocols)
+    if tls.client_certificates:
+        common["tls_certificate_sds_secret_configs"] = [sds(c.name) for c in tls.client_certificates]
+    return {"name": "envoy.transport_sockets.tls", "typed_config": pack(f"{_TLS}.UpstreamTlsContext", context)}
+
+
+def certificate_secret(certificate: TlsCertificate, open_secret: OpenSecret) -> Rendered:
+    """SDS secret of a certificate with its private key; Unrenderable where the key cannot be opened."""
+    try:
+        key = open_secret(certificate.private_key)
+    except ValueError as e:
+        raise Unrenderable(f"certificate {certificate.name}: its private key cannot be opened") from e
+    fields: Fields = {
+        "certificate_chain": {"inline_bytes": decoded(certificate.certificate)},
+        "private_key": {"inline_bytes": key},
+    }
+    if certificate.ocsp_staple:
+        fields["ocsp_staple"] = {"inline_bytes": decoded(certificate.ocsp_staple)}
+    return rendered(SECRET, {"name": certificate.name, "tls_certificate": fields})
+
+
+def ca_secret(ca: CaCertificate) -> Rendered:
+    return rendered(SECRET, {"name": ca.name, "validation_context": {"trusted_ca": {"inline_bytes": decoded(ca.certificate)}}})
+
+
+def system_ca_secret(name: str) -> Rendered:
+    return rendered(SECRET, {"name": name, "validation_context": {"trusted_ca": {"filename": SYSTEM_CA_FILE}}})
+
+
+def listener_secrets(tls: ListenerTls, open_secret: OpenSecret) -> dict[str, Rendered]:
+    """All secrets that a listener's TLS names."""
+    out = {c.name: certificate_secret(c, open_secret) for c in tls.certificates}
+    if tls.ca_certificate is not None:
+        out[tls.ca_certificate.name] = ca_secret(tls.ca_certificate)
+    return out
+
+
+def setting_secrets(setting: DestinationSetting, open_secret: OpenSecret) -> dict[str, Rendered]:
+    """All secrets that a backend's TLS names."""
+    tls = setting.tls
+    if tls is None:
+        return {}
+    out = {c.name: certificate_secret(c, open_secret) for c in tls.client_certificates}
+    if tls.ca_certificate is not None and not tls.insecure_skip_verify:
+        ca = tls.ca_certificate
+        out[ca.name] = system_ca_secret(ca.name) if tls.use_system_trust_store else ca_secret(ca)
+    return out
+
+
+def tls_needs(tls: ListenerTls | UpstreamTls) -> tuple[Need, ...]:
+    """The secrets that a socket makes Envoy ask for."""
+    certificates = tls.certificates if isinstance(tls, ListenerTls) else tls.client_certificates
+    names = [c.name for c in certificates] + ([tls.ca_certificate.name] if tls.ca_certificate is not None else [])
+    return tuple((SECRET, n) for n in names)

@@ -1,0 +1,43 @@
+"""What the store hands to ADS: resources by type, and what changed among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from services.xds_server.render.types import Need, Rendered, framed
+
+
+class Resource(NamedTuple):
+    """One resource as it goes out: `any_bytes` is a serialised google.protobuf.Any; `needs` is what it makes Envoy ask for."""
+
+    name: str
+    version: str
+    any_bytes: bytes
+    needs: tuple[Need, ...] = ()
+
+
+class TypeChanges(NamedTuple):
+    upserts: dict[str, Resource]
+    removals: frozenset[str]
+
+
+ResourceChanges = dict[str, TypeChanges]
+"""Type URL -> what to set and what to remove; a type that did not change is absent."""
+
+
+def resource(type_url: str, name: str, content: Rendered) -> Resource:
+    any_bytes = framed(1, type_url.encode()) + framed(2, content.body)
+    return Resource(name, content.version, any_bytes, content.needs)
+
+
+def changes(of: Iterable[tuple[Need, Rendered | None]]) -> ResourceChanges:
+    """Changes from (type, name) -> content pairs, None for what is gone."""
+    out: ResourceChanges = {}
+    for (type_url, name), content in of:
+        found = out.setdefault(type_url, TypeChanges({}, frozenset()))
+        if content is None:
+            out[type_url] = found._replace(removals=found.removals | {name})
+        else:
+            found.upserts[name] = resource(type_url, name, content)
+    return out

@@ -1,0 +1,154 @@
+"""One Gateway's resources, kept up to date shard by shard. Pure: bytes in, changed resources out, no I/O.
+
+A shard can be quarantined: then what Envoy last accepted of it stands in for it, or a harmless stand-in where there was nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from services.xds_server.render import derive
+from services.xds_server.render.derive import OPEN_SECRET, OPTIONS, SHARDS, VALIDATE
+from services.xds_server.render.tls import OpenSecret
+from services.xds_server.render.types import Need, Rendered
+from services.xds_server.resources import Resource, ResourceChanges, changes, resource
+from shared.incremental import ABSENT, Db
+from shared.ir.gateway import GatewayShard
+from shared.ir.http import HttpRouteShard
+from shared.ir.shards import Shard, parse
+
+Row = Shard | None
+
+
+class GatewayStore:
+    """Shards of one Gateway -> resources. `validate` checks rendered parts, which costs a little for each route."""
+
+    def __init__(self, open_secret: OpenSecret, *, validate: bool = True) -> None:
+        self._db = Db(outputs=(*derive.ALL, derive.PROBLEMS))
+        self._db.apply({OPTIONS: {OPEN_SECRET: open_secret, VALIDATE: validate}})
+        self._shards: dict[str, Shard] = {}
+        self._before: dict[str, tuple[int, Row]] = {}
+        self._quarantine: dict[str, Row] = {}
+        self._resources: dict[Need, Rendered] = {}
+        self._problems: dict[str, tuple[str, ...]] = {}
+        self._unreadable: dict[str, str] = {}
+        self.version = 0
+
+    def apply(self, version: int, changed: Mapping[str, bytes | None]) -> ResourceChanges:
+        """Takes the shards of a new version (None: gone) and returns the resources that came out different.
+
+        A shard that cannot be read is kept as it was, and shows in `problems`.
+        """
+        self.version = version
+        rows: dict[str, Row] = {}
+        for key, data in changed.items():
+            try:
+                rows[key] = parse(key, data) if data is not None else None
+            except (msgspec.ValidationError, msgspec.DecodeError, KeyError) as e:
+                self._unreadable[key] = str(e) or type(e).__name__
+                continue
+            self._unreadable.pop(key, None)
+            old = self._shards.get(key)
+            if rows[key] != old:
+                # only the content before the first unaccepted change is known to be good
+                self._before[key] = (version, self._before[key][1] if key in self._before else old)
+        return self.set_shards(rows)
+
+    def set_shards(self, rows: Mapping[str, Row]) -> ResourceChanges:
+        """As `apply`, for shards that are already parsed."""
+        effective: dict[str, Row] = {}
+        for key, row in rows.items():
+            if row is None:
+                self._shards.pop(key, None)
+            else:
+                self._shards[key] = row
+            # a new content gets a new chance
+            self._quarantine.pop(key, None)
+            effective[key] = row
+        return self._settle({SHARDS: effective})
+
+    def accept(self, version: int) -> None:
+        """A proxy has accepted everything up to that version: from here on it is what quarantine falls back to."""
+        self._before = {k: (v, row) for k, (v, row) in self._before.items() if v > version or k in self._quarantine}
+
+    def suspects(self) -> tuple[str, ...]:
+        """Keys of the shards that changed since what was last accepted, without those in quarantine."""
+        return tuple(sorted(k for k in self._before if k not in self._quarantine))
+
+    def quarantine(self, keys: Iterable[str]) -> ResourceChanges:
+        """Sets these shards aside, the others of the quarantine free, and returns what that changes."""
+        wanted = set(keys)
+        freed = {k: self._shards.get(k) for k in self._quarantine if k not in wanted}
+        held = {k: self._stand_in(k) for k in wanted if k not in self._quarantine}
+        self._quarantine = {k: self._quarantine.get(k, held.get(k)) for k in wanted}
+        return self._settle({SHARDS: freed | held})
+
+    @property
+    def quarantined(self) -> frozenset[str]:
+        return frozenset(self._quarantine)
+
+    def _stand_in(self, key: str) -> Row:
+        _, before = self._before.get(key, (0, None))
+        current = self._shards.get(key)
+        if before is not None:
+            return before
+        if isinstance(current, HttpRouteShard):
+            return HttpRouteShard(order=current.order, routes=tuple(derive.refused(r) for r in current.routes))
+        if isinstance(current, GatewayShard):
+            return GatewayShard(http_listeners=current.http_listeners, ready_listener=current.ready_listener)
+        return None
+
+    def _settle(self, tables: Mapping[Any, Mapping[Any, Any]]) -> ResourceChanges:
+        self._db.apply(tables)
+        self._db.settle()
+        moved: set[Need] = set()
+        for collection in derive.ALL:
+            moved.update(self._db.drain(collection))
+        for key, (_, new) in self._db.drain(derive.PROBLEMS).items():
+            if new is ABSENT:
+                self._problems.pop(key, None)
+            else:
+                self._problems[key] = new
+        out: dict[Need, Rendered | None] = {}
+        for need in moved:
+            new = self._current(need)
+            if new != self._resources.get(need):
+                out[need] = new
+        for need, content in out.items():
+            if content is None:
+                del self._resources[need]
+            else:
+                self._resources[need] = content
+        return changes(sorted(out.items(), key=lambda item: item[0]))
+
+    def _current(self, need: Need) -> Rendered | None:
+        for collection in derive.ALL:
+            group = self._db.group(collection, need)
+            if group:
+                return next(iter(group.values()))
+        return None
+
+    def snapshot(self) -> dict[str, dict[str, Resource]]:
+        """All resources, by type URL and name."""
+        out: dict[str, dict[str, Resource]] = {}
+        for (type_url, name), content in self._resources.items():
+            out.setdefault(type_url, {})[name] = resource(type_url, name, content)
+        return out
+
+    @property
+    def problems(self) -> dict[str, tuple[str, ...]]:
+        """Shard key -> what could not be rendered of it."""
+        failed = {k: (str(e),) for c in (derive.RESOURCES, derive.LOADS) for k, e in self._db.failures(c).items()}
+        return failed | {k: (t,) for k, t in self._unreadable.items()} | self._problems
+
+    def shard(self, key: str) -> Row:
+        """The shard as it was last given."""
+        return self._shards.get(key)
+
+    @property
+    def evaluations(self) -> Mapping[str, int]:
+        """How often each derivation ran: what tests count."""
+        return self._db.evaluations

@@ -1,0 +1,75 @@
+"""Renders an assembled IR as the reference cases have it: cut into shards, through the same store that serves proxies."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+
+from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, MESSAGES, ROUTE, SECRET
+from services.xds_server.store import GatewayStore
+from shared.ir.gateway import GatewayShard, Xds
+from shared.ir.http import HttpRouteShard, RouteOrder
+from shared.ir.shards import GATEWAY, Shard, http_key, http_route_key
+from shared.xds.message import decode, to_json
+
+_ASPECTS = {"listeners": LISTENER, "routes": ROUTE, "clusters": CLUSTER, "endpoints": ENDPOINT, "secrets": SECRET}
+_SPELLINGS = {"accesslog": "accessLog", "CACertificate": "caCertificate"}
+_BYTES = ("certificate", "privateKey", "body", "ocspStaple")
+
+
+def _normal(value: Any) -> Any:
+    """Go reads field names in any case, and some cases write bytes as lists of numbers."""
+    if isinstance(value, dict):
+        return {_SPELLINGS.get(k, k): _text(v) if k in _BYTES else _normal(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_normal(v) for v in value]
+    return value
+
+
+def _text(value: Any) -> Any:
+    return base64.b64encode(bytes(value)).decode() if isinstance(value, list) else value
+
+
+def _opened(token: str) -> bytes:
+    return base64.b64decode(token) if token != "[redacted]" else b"[redacted]"
+
+
+def shards(xds: Xds) -> dict[str, Shard]:
+    """Shards that assemble to this IR; the routes of a listener keep the order in which they stand."""
+    out: dict[str, Shard] = {}
+    for n, listener in enumerate(xds.http):
+        name = f"listener-{n:04}"
+        out[http_key(name)] = msgspec.structs.replace(listener, routes=(), preserve_route_order=True)
+        if listener.routes:
+            out[http_route_key(name, "HTTPRoute", "golden", "routes")] = HttpRouteShard(order=RouteOrder(), routes=listener.routes)
+    out[GATEWAY] = GatewayShard(
+        access_log=xds.access_log,
+        metrics=xds.metrics,
+        global_resources=xds.global_resources,
+        ready_listener=xds.ready_listener,
+        http_listeners=tuple(http_key(f"listener-{n:04}") for n in range(len(xds.http))),
+    )
+    return out
+
+
+def render(ir: dict[str, Any], settings: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Envoy resources in protobuf's JSON form, by aspect; raises for an IR that cannot be rendered."""
+    del settings
+    xds = msgspec.convert(_normal(ir), Xds)
+    # the reference takes regexes as they are
+    store = GatewayStore(_opened, validate=False)
+    store.set_shards(shards(xds))
+    if store.problems:
+        raise ValueError(str(store.problems))
+    resources = store.snapshot()
+    return {
+        aspect: [to_json(decode(MESSAGES[url], _body(r.any_bytes))) for r in resources.get(url, {}).values()]
+        for aspect, url in _ASPECTS.items()
+    }
+
+
+def _body(any_bytes: bytes) -> bytes:
+    value: bytes = decode("google.protobuf.Any", any_bytes).value
+    return value
