@@ -28,13 +28,15 @@ class Update(NamedTuple):
     """What changed at once. Values are whole objects as parsed, None for one that is gone.
 
     `complete` says that the provider's first list is finished: from then on what it did not name is known not to exist.
-    `unknown` are objects whose present state cannot be told (their file is unreadable): what the bus holds of them stays.
+    `unknown` are sources (files, folders) that could not be read whole: what the bus holds from them stays.
+    `sources` tells where the objects of `changes` stand.
     """
 
     changes: Mapping[ObjectRef, dict[str, Any] | None]
     complete: bool
     problems: tuple[Problem, ...] = ()
     unknown: frozenset[str] = frozenset()
+    sources: Mapping[ObjectRef, str] = {}
 
 
 Sink = Callable[[Update], Awaitable[None]]

@@ -48,8 +48,10 @@ class ResourceWriter(TableWriter):
         self._sync = found if found is not None and (found.kinds, found.count) == (wanted.kinds, wanted.count) else wanted
         await super()._apply({SYNC: (msgspec.json.encode(self._sync), {})})
 
-    async def replace(self, values: Mapping[str, bytes], headers: Mapping[str, str] | None = None) -> int:
-        return await super().replace(values, headers) + await self._recount()
+    async def replace(
+        self, values: Mapping[str, bytes], headers: Mapping[str, str] | None = None, each: Mapping[str, Mapping[str, str]] | None = None
+    ) -> int:
+        return await super().replace(values, headers, each) + await self._recount()
 
     async def _apply(self, changes: Mapping[str, tuple[bytes | None, Mapping[str, str]]]) -> int:
         return await super()._apply(changes) + await self._recount()
@@ -72,7 +74,7 @@ class ResourceWriter(TableWriter):
 class ResourceReader(TableReader):
     """`async for batch in ResourceReader(bus)`: the first batch comes when the table matches its sync, and is whole.
 
-    After that every change is passed on as it comes. On a new incarnation it waits for the sync again; then what is gone is told as deleted.
+    After that changes are passed on as they come. On a new incarnation it waits for the sync again; what is gone is then told as deleted.
     """
 
     def __init__(self, bus: Bus) -> None:

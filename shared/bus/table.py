@@ -86,13 +86,16 @@ class TableWriter:
         """`put` with headers for each value."""
         return await self._apply(changes)
 
-    async def replace(self, values: Mapping[str, bytes], headers: Mapping[str, str] | None = None) -> int:
-        """Makes `values` the whole content: what else the stream holds under the prefix is deleted."""
+    async def replace(
+        self, values: Mapping[str, bytes], headers: Mapping[str, str] | None = None, each: Mapping[str, Mapping[str, str]] | None = None
+    ) -> int:
+        """Makes `values` the whole content: what else the stream holds under the prefix is deleted. `each`: headers by subject."""
+        common, own = headers or {}, each or {}
         async with self._lock:
             await self._flush()
             self._whole = True
             gone = (self._held.keys() | self._desired.keys()) - values.keys() - self._kept
-            self._note({k: (v, headers or {}) for k, v in values.items()} | {k: (None, headers or {}) for k in sorted(gone)})
+            self._note({k: (v, own.get(k, common)) for k, v in values.items()} | {k: (None, common) for k in sorted(gone)})
             return await self._flush()
 
     async def _apply(self, changes: Mapping[str, tuple[bytes | None, Mapping[str, str]]]) -> int:

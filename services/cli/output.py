@@ -1,0 +1,43 @@
+"""How the CLI prints: colours on a terminal only, JSON or YAML for machines, errors that say what to do next."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Any, NoReturn
+
+import typer
+import yaml
+from rich.console import Console
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+    yaml = "yaml"
+
+
+def emit(data: Any, form: Format) -> None:
+    """Prints plain data for a machine."""
+    if form is Format.yaml:
+        print(yaml.safe_dump(data, sort_keys=False, explicit_start=isinstance(data, dict)), end="", flush=True)
+    else:
+        print(json.dumps(data, indent=None if isinstance(data, dict) and "subject" in data else 2), flush=True)
+
+
+def fail(message: str, hint: str = "", code: int = 1) -> NoReturn:
+    """Ends the command with an error and what to do about it."""
+    err.print(f"[red]error:[/red] {_plain(message)}")
+    if hint:
+        err.print(f"[dim]{_plain(hint)}[/dim]")
+    raise typer.Exit(code)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+plain = _plain

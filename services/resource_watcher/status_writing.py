@@ -1,0 +1,59 @@
+"""Statuses from the bus back to the provider: merged, stamped, and written only when they differ."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from services.resource_watcher.provider import Provider
+from services.resource_watcher.stages import statuses
+from shared.bus.connection import Bus
+from shared.bus.table import TableReader
+from shared.core import names
+from shared.core.refs import ObjectRef
+
+log = structlog.get_logger("statuses")
+
+_TOKENS = 6  # status.<group>.<kind>.<ns>.<name>.<gateway>
+
+
+async def write_statuses(bus: Bus, provider: Provider) -> None:
+    """Follows `status.>` until cancelled."""
+    parts: dict[ObjectRef, dict[str, dict[str, Any]]] = {}
+    written: dict[ObjectRef, dict[str, Any] | None] = {}
+    reader = TableReader(bus, ["status.>"])
+    try:
+        async for batch in reader:
+            touched: dict[ObjectRef, None] = {}
+            for subject, entry in batch.changes.items():
+                tokens = subject.split(".")
+                if len(tokens) != _TOKENS:
+                    continue
+                ref = ObjectRef(*(names.unescape(t) for t in tokens[1:5]))
+                touched[ref] = None
+                if entry is None:
+                    parts.get(ref, {}).pop(tokens[5], None)
+                else:
+                    parts.setdefault(ref, {})[tokens[5]] = json.loads(entry.value).get("status", {})
+            for ref in touched:
+                await _write(provider, ref, parts.get(ref) or {}, written)
+    finally:
+        await reader.close()
+
+
+async def _write(
+    provider: Provider, ref: ObjectRef, parts: dict[str, dict[str, Any]], written: dict[ObjectRef, dict[str, Any] | None]
+) -> None:
+    before = written[ref] if ref in written else await provider.read_status(ref)
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    status = statuses.stamp(statuses.merge(parts), before, now) if parts else None
+    if status != before:
+        await provider.write_status(ref, status)
+        log.debug("status_written", object=str(ref))
+    if status is None:
+        written.pop(ref, None)
+    else:
+        written[ref] = status

@@ -1,0 +1,42 @@
+"""Waiting for work without missing the stop signal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """The process was asked to stop while it waited."""
+
+
+async def or_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`; if `stop` comes first, the work is cancelled and Stopped raised."""
+    task = asyncio.ensure_future(work)
+    waiter = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((task, waiter), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise Stopped
+        return task.result()
+    finally:
+        for each in (task, waiter):
+            each.cancel()
+        await asyncio.gather(task, waiter, return_exceptions=True)
+
+
+async def all_or_stopped(stop: asyncio.Event, *works: Coroutine[Any, Any, Any]) -> None:
+    """Runs the works side by side until one ends, one fails (raised here) or `stop` comes; the others are cancelled."""
+    tasks = [asyncio.ensure_future(w) for w in works]
+    waiter = asyncio.ensure_future(stop.wait())
+    try:
+        done, _ = await asyncio.wait((*tasks, waiter), return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {waiter}:
+            task.result()
+    finally:
+        for each in (*tasks, waiter):
+            each.cancel()
+        await asyncio.gather(*tasks, waiter, return_exceptions=True)
