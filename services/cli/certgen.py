@@ -42,13 +42,15 @@ class Part(NamedTuple):
     hosts: tuple[str, ...]
 
 
+_SERVICE = ("", ".{ns}", ".{ns}.svc", ".{ns}.svc.{dns}")
+
 PARTS = (
     Part(
         "envoy-gateway", "envoy-gateway", ("envoy-gateway", "envoy-gateway.{ns}", "envoy-gateway.{ns}.svc", "envoy-gateway.{ns}.svc.{dns}")
     ),
     Part("envoy", "*", ("*.{ns}",)),
     Part("envoy-ratelimit", "*", ("*.{ns}",)),
-    Part("nats", "nats", ("nats", "nats.{ns}", "nats.{ns}.svc", "nats.{ns}.svc.{dns}")),
+    Part("nats", "nats", tuple("nats" + tail for tail in _SERVICE)),
 )
 
 

@@ -23,7 +23,8 @@ async def collect(bus: Bus, state_dir: Path) -> dict[str, Any]:
     """Everything that `status` shows, as plain data."""
     services = await asyncio.gather(*(_service(p) for p in sorted((state_dir / "services").glob("*.json"))))
     objects: dict[str, list[dict[str, Any]]] = {}
-    gateways: dict[str, dict[str, Any]] = {str(g): {} for g in await history.gateways(bus)}
+    known = {str(g): g for g in await history.gateways(bus)}
+    gateways: dict[str, dict[str, Any]] = {name: {} for name in known}
     problems: list[dict[str, Any]] = []
     for subject, entry in sorted((await read_all(bus, "STATUS", ["status.>"])).items()):
         if entry.deleted:
@@ -40,8 +41,7 @@ async def collect(bus: Bus, state_dir: Path) -> dict[str, Any]:
             ref = f"{tokens[1]}/{tokens[2]}/{tokens[3]}" if tokens[2] else f"{tokens[1]}/{tokens[3]}"
             objects.setdefault(ref, []).extend(_conditions(value.get("status", {})))
     for name, gateway in gateways.items():
-        ref = next((g for g in await history.gateways(bus) if str(g) == name), None)
-        commits = await history.commits_of(bus, ref) if ref else []
+        commits = await history.commits_of(bus, known[name]) if name in known else []
         gateway["version"] = commits[-1].version if commits else 0
     return {"services": list(services), "gateways": gateways, "objects": objects, "problems": problems}
 

@@ -95,4 +95,4 @@ def _check(config: EnvoyGateway, where: str) -> None:
                 durations.parse(value)
             except ValueError as e:
                 name = "maxConnectionAge" if field == "max_connection_age" else "maxConnectionAgeGrace"
-                raise ConfigError(f"{where}: xdsServer.{name}: {e}") from e
+                raise ConfigError(f"{where}: xdsServer.{name}: {e} (expected for instance 10s or 1h30m)") from e

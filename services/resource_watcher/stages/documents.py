@@ -66,7 +66,7 @@ def split(text: str) -> Iterator[Document]:
         end = mark.start() if mark else len(text)
         part = text[start:end]
         if part.strip():
-            yield Document(part, line, hashlib.blake2b(part.encode(), digest_size=16).digest())
+            yield Document(part, line, hashlib.blake2b(part.strip().encode(), digest_size=16).digest())
         if mark:
             line += text.count("\n", start, mark.end())
             start = mark.end()

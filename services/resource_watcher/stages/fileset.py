@@ -46,11 +46,14 @@ class FileSet:
         old = self._files.get(path)
         parsed: dict[bytes, _Parsed] = {}
         problems: list[Problem] = []
+        broken = False
         now: dict[ObjectRef, Identified] = {}
         taken: set[ObjectRef] = set()
         for document in documents.split(text):
             result = (old.documents.get(document.digest) if old else None) or parsed.get(document.digest) or _parse(path, document)
-            parsed[document.digest] = result
+            if not result.problems:  # a problem names its line, which may move
+                parsed[document.digest] = result
+            broken = broken or bool(result.problems)
             problems += result.problems
             for each in result.found:
                 if each.ref in taken:
@@ -59,7 +62,7 @@ class FileSet:
                 taken.add(each.ref)
                 now[each.ref] = each
         claims = dict.fromkeys(now, Claim(path, False))
-        kept = self._kept(old, taken) if any(r.problems for r in parsed.values()) else []
+        kept = self._kept(old, taken) if broken else []
         for each in kept:
             now[each.ref] = each
         return self._replace(path, old, _File(parsed, claims | {e.ref: Claim(path, True) for e in kept}, tuple(problems)), now)

@@ -1,0 +1,1 @@
+"""`headgate up`: the whole pipeline on one machine, as the same processes that containers run."""

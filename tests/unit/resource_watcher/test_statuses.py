@@ -1,0 +1,28 @@
+"""Statuses joined from their Gateways' parts; times move only with what they time."""
+
+from __future__ import annotations
+
+from services.resource_watcher.stages.statuses import merge, stamp
+
+
+def condition(status: str, **more: str) -> dict[str, str]:
+    return {"type": "Accepted", "status": status, "reason": "R", **more}
+
+
+def test_parts_join_in_the_order_of_their_gateways() -> None:
+    parts = {"ns/b": {"parents": [{"parentRef": {"name": "b"}}]}, "ns/a": {"parents": [{"parentRef": {"name": "a"}}]}}
+    assert [p["parentRef"]["name"] for p in merge(parts)["parents"]] == ["a", "b"]
+
+
+def test_a_transition_time_is_kept_while_the_status_is_the_same() -> None:
+    before = stamp({"parents": [{"parentRef": {"name": "a"}, "conditions": [condition("True")]}]}, None, "t1")
+    again = stamp({"parents": [{"parentRef": {"name": "a"}, "conditions": [condition("True", message="new")]}]}, before, "t2")
+    assert again["parents"][0]["conditions"][0] == condition("True", message="new", lastTransitionTime="t1")
+    changed = stamp({"parents": [{"parentRef": {"name": "a"}, "conditions": [condition("False")]}]}, again, "t3")
+    assert changed["parents"][0]["conditions"][0]["lastTransitionTime"] == "t3"
+
+
+def test_times_are_told_apart_by_parent() -> None:
+    before = stamp({"parents": [{"parentRef": {"name": "a"}, "conditions": [condition("True")]}]}, None, "t1")
+    now = stamp({"parents": [{"parentRef": {"name": n}, "conditions": [condition("True")]} for n in "ba"]}, before, "t2")
+    assert [p["conditions"][0]["lastTransitionTime"] for p in now["parents"]] == ["t2", "t1"]
