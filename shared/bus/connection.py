@@ -13,7 +13,7 @@ import ssl
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import nats.errors
 import structlog
@@ -22,13 +22,16 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from shared.bus.backoff import Backoff
-from shared.bus.errors import STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError, BusClosed, Unavailable
+from shared.bus.errors import STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError, BusClosed, NoStream, Unavailable
 from shared.bus.publisher import Publisher, Result
 from shared.bus.settings import BusSettings
 from shared.bus.wire import INCARNATION, STREAMS, Outgoing, StreamSpec
 
 log = structlog.get_logger("bus")
 
+V = TypeVar("V", bytes, bytes | None)
+
+HEADER_ROOM = 16 * 1024
 TIMEOUT = 5.0
 """Seconds for one request to NATS."""
 
@@ -104,6 +107,20 @@ class Bus:
             await asyncio.wait([self._task])
             self._set(None)
 
+    @property
+    def max_value(self) -> int:
+        """Bytes that one value may have: what the server takes, less room for headers."""
+        known = self._session.client.max_payload if self._session is not None else self.settings.max_payload
+        return min(known, self.settings.max_payload) - HEADER_ROOM
+
+    def fitting(self, values: Mapping[str, V]) -> dict[str, V]:
+        """The values that fit into a message; the others are logged. One object that is too large must not stop all others."""
+        most = self.max_value
+        fit = {k: v for k, v in values.items() if v is None or len(v) <= most}
+        for key in values.keys() - fit.keys():
+            log.error("bus.value_too_large", key=key, bytes=len(values[key] or b""), most=most)
+        return fit
+
     # one session's operations: each raises Unavailable when there is none
 
     async def request(self, subject: str, body: bytes = b"", timeout: float = TIMEOUT) -> Msg:
@@ -136,7 +153,10 @@ class Bus:
         """Stores messages, pipelined; the answers in their order, each an acknowledgement or the error that it met."""
         if self._session is None:
             raise Unavailable("not connected to NATS")
-        return await self._session.publisher.publish(messages)
+        results = await self._session.publisher.publish(messages)
+        if any(isinstance(r, NoStream) for r in results):
+            self.restart()
+        return results
 
     def inbox(self) -> str:
         return self._client().new_inbox()

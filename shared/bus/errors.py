@@ -11,6 +11,10 @@ class Unavailable(BusError):
     """NATS is away, slow, or lost the reply: try again; every write of ours is idempotent."""
 
 
+class NoStream(Unavailable):
+    """No stream takes this subject: somebody deleted it. The next session makes it again."""
+
+
 class BusClosed(BusError):
     """`Bus.close` was called."""
 

@@ -70,7 +70,7 @@ class Lease:
                 ours = record is None or record.holder in ("", self.holder)
                 if ours or (record is not None and now - seen_at > record.ttl):
                     before = record.epoch if record is not None else 0
-                    epoch = max(before + 1, int(time.time()))
+                    epoch = max(before + 1, time.time_ns() // 1_000_000)
                     if await self._write(Record(self.holder, epoch, self._ttl), seq):
                         self.epoch = epoch
                         log.info("lease.acquired", lease=self.name, epoch=epoch, holder=self.holder)

@@ -12,7 +12,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from shared.bus.errors import ApiError, BusError, Unavailable
+from shared.bus.errors import ApiError, BusError, NoStream, Unavailable
 from shared.bus.wire import Outgoing
 
 WINDOW = 2000
@@ -94,7 +94,7 @@ def _refused(error: Exception, message: Outgoing) -> BusError:
 
 def _parse(msg: Msg) -> Result:
     if not msg.data:
-        return Unavailable("no stream takes this subject")
+        return NoStream("no stream takes this subject")
     answer = json.loads(msg.data)
     error = answer.get("error")
     if error:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Self
 
 import msgspec
 import structlog
@@ -87,7 +88,7 @@ class SnapshotWriter:
             await asyncio.wait([self._task])
         await self._ear.close()
 
-    async def __aenter__(self) -> SnapshotWriter:
+    async def __aenter__(self) -> Self:
         await self.open()
         return self
 
@@ -96,18 +97,20 @@ class SnapshotWriter:
 
     async def reconcile(self, state: Mapping[str, bytes], causes: Iterable[str] = (), trace: str = "") -> int:
         """Makes `state` (key -> bytes) the whole: every difference is overwritten, then committed. No difference: nothing is published."""
-        return await self._whole(dict(state), False, causes, trace)
+        return await self._whole(dict(self._bus.fitting(state)), False, causes, trace)
 
     async def remove(self, causes: Iterable[str] = (), trace: str = "") -> int:
         """The Gateway is gone: no shards, and a commit that says so."""
         return await self._whole({}, True, causes, trace)
 
     async def publish(self, changes: Mapping[str, bytes | None], causes: Iterable[str] = (), trace: str = "") -> int:
-        """Shards that changed (None = gone) as one version. RuntimeError before `reconcile`: what the stream holds may be half a version."""
+        """Shards that changed (None = gone) as one version. RuntimeError before `reconcile`: the stream may hold half a version.
+
+        A shard too large for a message is left as it was, and logged."""
         if self._desired is None:
             raise RuntimeError("reconcile the whole state first")
         async with self._lock:
-            for key, value in changes.items():
+            for key, value in self._bus.fitting(changes).items():
                 self._want(key, value)
             self._removed = False
             self._why(causes, trace)
@@ -169,6 +172,10 @@ class SnapshotWriter:
             raise self._no_longer()
         cut = len(self._prefix)
         self._held = {s[cut:]: digest(e.value) for s, e in found.items() if not e.deleted}
+        if self._commit is not None:
+            # consumers ignored these: even where they say what we want, it must be said again
+            stale = [s[cut:] for s, e in found.items() if e.seq > self._commit_seq and e.epoch < self._commit.epoch]
+            self._held.update(dict.fromkeys(stale, _FOREIGN))
         if self._desired is not None:
             self._dirty |= self._held.keys() | self._desired.keys()
         self._incarnation = session.incarnations[IR.name]

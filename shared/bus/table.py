@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import structlog
 from nats.aio.msg import Msg
@@ -67,7 +67,7 @@ class TableWriter:
             await asyncio.wait([self._task])
         await self._ear.close()
 
-    async def __aenter__(self) -> TableWriter:
+    async def __aenter__(self) -> Self:
         await self.open()
         return self
 
@@ -79,7 +79,10 @@ class TableWriter:
         return frozenset(self._held)
 
     async def put(self, changes: Mapping[str, bytes | None], headers: Mapping[str, str] | None = None) -> int:
-        """Stores values (None deletes) and returns when NATS has them: the number of messages that took. Waits through outages."""
+        """Stores values (None deletes) and returns when NATS has them: the number of messages that took. Waits through outages.
+
+        A value too large for a message is left as it was, and logged.
+        """
         return await self._apply({k: (v, headers or {}) for k, v in changes.items()})
 
     async def put_each(self, changes: Mapping[str, tuple[bytes | None, Mapping[str, str]]]) -> int:
@@ -95,7 +98,7 @@ class TableWriter:
             await self._flush()
             self._whole = True
             gone = (self._held.keys() | self._desired.keys()) - values.keys() - self._kept
-            self._note({k: (v, own.get(k, common)) for k, v in values.items()} | {k: (None, common) for k in sorted(gone)})
+            self._note({k: (v, own.get(k, common)) for k, v in values.items()} | dict.fromkeys(sorted(gone), (None, common)))
             return await self._flush()
 
     async def _apply(self, changes: Mapping[str, tuple[bytes | None, Mapping[str, str]]]) -> int:
@@ -104,7 +107,10 @@ class TableWriter:
             return await self._flush()
 
     def _note(self, changes: Mapping[str, tuple[bytes | None, Mapping[str, str]]]) -> None:
+        fitting = self._bus.fitting({k: v for k, (v, _) in changes.items()})
         for subject, (value, headers) in changes.items():
+            if subject not in fitting:
+                continue
             self._desired[subject] = value
             self._headers[subject] = headers
             self._dirty.add(subject)

@@ -6,12 +6,20 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
 
-async def until(condition: Callable[[], T | Awaitable[T]], deadline: float = 10.0, every: float = 0.02) -> T:
+@overload
+async def until(condition: Callable[[], Awaitable[T]], deadline: float = ..., every: float = ...) -> T: ...
+
+
+@overload
+async def until(condition: Callable[[], T], deadline: float = ..., every: float = ...) -> T: ...
+
+
+async def until(condition: Callable[[], object], deadline: float = 10.0, every: float = 0.02) -> object:
     """Polls until the condition is true and returns its value; AssertionError after `deadline` seconds. An exception of the condition
     counts as false, and the last one is the error's cause."""
     end = time.monotonic() + deadline
