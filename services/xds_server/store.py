@@ -13,12 +13,12 @@ import msgspec
 from services.xds_server.render import derive
 from services.xds_server.render.derive import OPEN_SECRET, OPTIONS, SHARDS, VALIDATE
 from services.xds_server.render.tls import OpenSecret
-from services.xds_server.render.types import Need, Rendered
+from services.xds_server.render.types import LISTENER, ROUTE, Need, Rendered
 from services.xds_server.resources import Resource, ResourceChanges, changes, resource
 from shared.incremental import ABSENT, Db
 from shared.ir.gateway import GatewayShard
 from shared.ir.http import HttpRouteShard
-from shared.ir.shards import Shard, parse
+from shared.ir.shards import GATEWAY, Shard, parse
 
 Row = Shard | None
 
@@ -77,6 +77,29 @@ class GatewayStore:
     def suspects(self) -> tuple[str, ...]:
         """Keys of the shards that changed since what was last accepted, without those in quarantine."""
         return tuple(sorted(k for k in self._before if k not in self._quarantine))
+
+    def suspects_of(self, need: Need) -> tuple[str, ...]:
+        """Those of `suspects` that the resource is made of."""
+        reached = self._reached(need)
+        return tuple(k for k in self.suspects() if k in reached or derive.listener_of(k) in reached)
+
+    def _reached(self, need: Need) -> frozenset[str]:
+        """Keys of the shards that a resource was computed from; a listener's key stands for its routes too."""
+        type_url, name = need
+        if type_url == ROUTE:
+            return frozenset((GATEWAY, *(k for keys in self._db.group(derive.ROUTE_CONFIGS, name).values() for k in keys)))
+        rows: set[str] = set()
+        for collection in derive.ALL:
+            rows.update(key for table, key in self._db.provenance(collection, need) if table is SHARDS)
+        if type_url != LISTENER:
+            # these have their shard to blame, not the listener that its route stands under
+            return frozenset(k for k in rows if not k.startswith("http.") or k.count(".") != 1)
+        return frozenset(rows)
+
+    def content(self, need: Need) -> str | None:
+        """The version of a resource's content as it is now; None where there is no such resource."""
+        found = self._resources.get(need)
+        return found.version if found is not None else None
 
     def quarantine(self, keys: Iterable[str]) -> ResourceChanges:
         """Sets these shards aside, the others of the quarantine free, and returns what that changes."""

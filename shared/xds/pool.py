@@ -91,8 +91,8 @@ def load_message(name: str) -> None:
     parts = name.split(".")
     for cut in range(len(parts) - 1, 0, -1):
         package = ".".join(parts[:cut])
-        for path, file in NEW_FILES.items():
-            if file.package == package:
+        for path, added in NEW_FILES.items():
+            if added.package == package:
                 load(path)
         folder = _index().get(package)
         if folder is None:

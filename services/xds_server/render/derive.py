@@ -320,9 +320,9 @@ ROUTE_RESOURCES: Collection[Need, Rendered] = Collection("route_resources", sour
 def xds_listeners(db: Db, port: Port) -> Outputs:
     keys = port_listeners(db, port)
     members = [listener_at(db, k) for k in keys]
-    filters = []
+    filters: list[dict[str, Fields]] = []
     for key in keys:
-        found = {name: db.fold(FIRST_FILTER, (key, name)) for name in listeners.FILTER_ORDER}
+        found: dict[str, Fields | None] = {name: db.fold(FIRST_FILTER, (key, name)) for name in listeners.FILTER_ORDER}
         filters.append({name: f for name, f in found.items() if f is not None})
     return {(LISTENER, members[0].name): listeners.listener(members, filters, gateway_access_log(db))}
 

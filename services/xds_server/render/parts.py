@@ -56,7 +56,7 @@ class _Joining:
 
     def remove(self, key: Any, value: tuple[Part, ...]) -> None:
         for n, part in enumerate(value):
-            del self._rows[bisect_left(self._rows, (part.order, key, n))]  # type: ignore[type-var]
+            del self._rows[bisect_left(self._rows, (part.order, key, n))]
             self._digest = (self._digest - part.digest) % MODULUS
             self._bodies.pop((key, n), None)
 

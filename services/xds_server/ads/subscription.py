@@ -1,0 +1,143 @@
+"""What one client holds, wants and was sent of one resource type."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from services.xds_server.ads.view import View, content_of
+from services.xds_server.render.types import CLUSTER, LISTENER
+from services.xds_server.resources import Resource
+
+WILDCARD = "*"
+_NAMELESS_TYPES = (LISTENER, CLUSTER)
+"""Types whose state-of-the-world request without names means all of them."""
+
+
+class InFlight(NamedTuple):
+    """A response that the client has neither accepted nor rejected: what it set, what stood there before, what it removed."""
+
+    nonce: str
+    sent: dict[str, Resource]
+    before: dict[str, Resource | None]
+    removed: tuple[str, ...] = ()
+
+
+class Subscription:
+    """`upserts`, `removals` and `missing` wait to be sent; `known` is what the client has, a response in flight counted in."""
+
+    def __init__(self, type_url: str, delta: bool) -> None:
+        self.type_url = type_url
+        self.delta = delta
+        self.wildcard = False
+        self.names: set[str] = set()
+        self.known: dict[str, Resource] = {}
+        self.upserts: dict[str, Resource] = {}
+        self.removals: set[str] = set()
+        self.missing: set[str] = set()
+        self.rejected: dict[str, str] = {}
+        self.retry: deque[tuple[str, ...]] = deque()
+        self.in_flight: InFlight | None = None
+        self.nonce = ""
+        self.answered = False
+        self.begun = False
+        self._seq = -1
+
+    def wants(self, name: str) -> bool:
+        return self.wildcard or name in self.names
+
+    @property
+    def settled(self) -> bool:
+        """Nothing to set waits or is in flight."""
+        return not self.upserts and not self.retry and self.in_flight is None
+
+    def subscribe(self, names: Iterable[str], unsubscribe: Iterable[str], view: View) -> None:
+        """Delta: changes what the client wants. Its first message, if it names nothing, asks for everything."""
+        wanted = list(names)
+        first, self.begun = not self.begun, True
+        if first and not wanted:
+            wanted = [WILDCARD]
+        for name in unsubscribe:
+            if name == WILDCARD:
+                self.wildcard = False
+                self._forget_unwanted()
+                continue
+            self.names.discard(name)
+            if self.wildcard:
+                # the client cannot tell whether the wildcard still covers the name, so it is told again
+                self.consider(name, view, again=True)
+            else:
+                self._forget(name)
+        for name in wanted:
+            if name == WILDCARD:
+                self.wildcard = True
+                for each in view.names(self.type_url):
+                    self.consider(each, view)
+            else:
+                self.names.add(name)
+                # a name subscribed again is one that the client dropped in between
+                self.consider(name, view, again=not first, asked=True)
+
+    def replace_names(self, names: tuple[str, ...], view: View) -> None:
+        """State of the world: each request names all that is wanted."""
+        nameless = not names and self.type_url in _NAMELESS_TYPES and not self.names
+        self.begun = True
+        self.wildcard = nameless or WILDCARD in names
+        before, self.names = self.names, set(names) - {WILDCARD}
+        self._forget_unwanted()
+        for name in view.names(self.type_url) if self.wildcard else self.names - before:
+            self.consider(name, view)
+
+    def assume(self, versions: Iterable[tuple[str, str]]) -> None:
+        """What the client says that it holds, from an earlier stream."""
+        for name, version in versions:
+            self.known[name] = Resource(name, version, b"")
+
+    def absorb(self, view: View) -> None:
+        """Looks at what changed since the last time."""
+        changed = view.changed_since(self.type_url, self._seq) if self._seq >= 0 else None
+        self._seq = view.seq
+        for name in (*view.names(self.type_url), *self.known) if changed is None else changed:
+            self.consider(name, view)
+
+    def consider(self, name: str, view: View, *, again: bool = False, asked: bool = False) -> None:
+        """Decides what the client has to be told about one resource."""
+        if not self.wants(name):
+            self._forget(name)
+            return
+        resource = view.get(self.type_url, name)
+        if resource is None:
+            self.upserts.pop(name, None)
+            self.rejected.pop(name, None)
+            if name in self.known:
+                self.removals.add(name)
+            elif asked or again:
+                self.missing.add(name)
+            return
+        self.removals.discard(name)
+        self.missing.discard(name)
+        known = self.known.get(name)
+        same = known is not None and content_of(known.version) == content_of(resource.version)
+        refused = self.rejected.get(name) == content_of(resource.version)
+        if (same and not again) or refused:
+            self.upserts.pop(name, None)
+        else:
+            self.upserts[name] = resource
+
+    def resend(self, name: str, view: View) -> None:
+        """Says again what the client may have lost with the resource that needed it."""
+        resource = view.get(self.type_url, name)
+        if resource is not None and self.wants(name) and name in self.known:
+            self.upserts[name] = resource
+
+    def _forget(self, name: str) -> None:
+        self.known.pop(name, None)
+        self.upserts.pop(name, None)
+        self.removals.discard(name)
+        self.missing.discard(name)
+        self.rejected.pop(name, None)
+
+    def _forget_unwanted(self) -> None:
+        for name in [n for n in (*self.known, *self.upserts) if not self.wants(n)]:
+            self._forget(name)

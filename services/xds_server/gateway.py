@@ -1,0 +1,100 @@
+"""One Gateway in this replica: its store, its view, the search for what Envoy refuses, and who is connected. No I/O."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from services.xds_server.ads.stream import Accepted, Limits, Outcome, Stream
+from services.xds_server.ads.view import View
+from services.xds_server.rejections import Rejections
+from services.xds_server.render.tls import OpenSecret
+from services.xds_server.resources import ResourceChanges
+from services.xds_server.store import GatewayStore
+from shared.core.refs import GatewayRef
+from shared.ir.status import XdsStatus
+
+
+def tag_of(incarnation: str) -> str:
+    """A short mark of a stream's incarnation, to go into resource versions."""
+    return hashlib.blake2b(incarnation.encode(), digest_size=3).hexdigest()
+
+
+class GatewayState:
+    """Survives the removal of its Gateway as long as a proxy is connected: a removed Gateway answers nothing."""
+
+    def __init__(self, ref: GatewayRef, open_secret: OpenSecret, limits: Limits) -> None:
+        self.ref = ref
+        self.view = View()
+        self.streams: dict[Stream, str] = {}
+        self._open_secret = open_secret
+        self._limits = limits
+        self._reset()
+
+    def _reset(self) -> None:
+        self._store = GatewayStore(self._open_secret)
+        self._rejections = Rejections(self._store, str(self.ref))
+        self._keys: set[str] = set()
+        self._fresh = True
+
+    def update(self, version: int, incarnation: str, changed: Mapping[str, bytes | None], full: bool) -> int:
+        """Takes a version's shards (`full`: all there are) and returns how many resources came out different."""
+        if full:
+            changed = {k: None for k in self._keys - changed.keys()} | dict(changed)
+        for key, data in changed.items():
+            if data is None:
+                self._keys.discard(key)
+            else:
+                self._keys.add(key)
+        tag = tag_of(incarnation)
+        changes = self._store.apply(version, changed)
+        if self._fresh:
+            self._fresh = False
+            self.view.replace(version, tag, changes)
+        else:
+            self.view.apply(version, tag, changes)
+        self._take(self._rejections.on_new_version())
+        return sum(len(c.upserts) + len(c.removals) for c in changes.values())
+
+    def remove(self) -> None:
+        """The Gateway is gone; its proxies keep what they have."""
+        self.view.whole = False
+        self._reset()
+
+    def join(self, node: str, *, delta: bool) -> Stream:
+        """A new stream of that node."""
+        stream = Stream(self.view, delta=delta, limits=self._limits)
+        self.streams[stream] = node
+        return stream
+
+    def leave(self, stream: Stream) -> None:
+        self.streams.pop(stream, None)
+
+    def observe(self, outcomes: list[Outcome]) -> bool:
+        """Learns from what a client took or refused; True if that changed resources."""
+        moved = False
+        for outcome in outcomes:
+            if isinstance(outcome, Accepted):
+                moved |= self._take(self._rejections.accepted(outcome.resources))
+            else:
+                moved |= self._take(self._rejections.rejected(outcome.need, outcome.content, outcome.detail))
+        return moved
+
+    def settle(self, stream: Stream) -> None:
+        """After a poll: what a client has acknowledged as a whole is what quarantine falls back to."""
+        if self.view.whole and stream.acked_version == self.view.version and not self._rejections.searching:
+            self._store.accept(self.view.version)
+
+    def _take(self, changes: ResourceChanges) -> bool:
+        if not changes:
+            return False
+        self.view.apply(self.view.version, self.view.tag, changes)
+        return True
+
+    def status(self) -> XdsStatus:
+        """What this replica serves for the Gateway, and to whom."""
+        proxies: dict[str, int] = {}
+        for stream, node in self.streams.items():
+            # a node that just connected anew has two streams for a moment
+            proxies[node] = max(stream.acked_version, proxies.get(node, 0))
+        return XdsStatus(version=self.view.version if self.view.whole else 0, proxies=proxies, rejections=self._rejections.report())

@@ -1,0 +1,277 @@
+"""The gRPC shell: bytes between sockets and the stream machines. It renders nothing and decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import random
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import grpc
+import structlog
+
+from services.xds_server import metrics
+from services.xds_server.ads.messages import Node, delta_request, delta_response, sotw_request, sotw_response
+from services.xds_server.ads.stream import Limits, Rejected, Stream
+from services.xds_server.gateway import GatewayState
+from services.xds_server.render.tls import OpenSecret
+from services.xds_server.settings import XdsSettings
+from shared.core.refs import GatewayRef
+from shared.ir.status import XdsStatus
+
+SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+_EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
+OnStatus = Callable[[GatewayRef, XdsStatus], None]
+log = structlog.get_logger(__name__)
+
+
+def gateway_of(node: Node) -> GatewayRef:
+    """A proxy's Gateway: its node's cluster is `<namespace>/<name>`, or a class's name where Gateways are merged."""
+    namespace, slash, name = node.cluster.partition("/")
+    return GatewayRef(namespace, name) if slash else GatewayRef("", node.cluster)
+
+
+class XdsServer:
+    """Serves ADS for all Gateways. Everything but `serve` is synchronous and belongs to the event loop's thread."""
+
+    def __init__(self, settings: XdsSettings, open_secret: OpenSecret) -> None:
+        self._settings = settings
+        self._open_secret = open_secret
+        self._limits = Limits(stage=settings.stage_limit, behind=settings.behind_limit)
+        self._gateways: dict[GatewayRef, GatewayState] = {}
+        self._wakes: dict[Stream, asyncio.Event] = {}
+        self._callbacks: list[OnStatus] = []
+        self._reported: dict[GatewayRef, XdsStatus] = {}
+        self._to_report: set[GatewayRef] = set()
+        self._server: grpc.aio.Server | None = None
+        self._draining = asyncio.Event()
+
+    # what the bus says
+
+    def update(self, gateway: GatewayRef, version: int, incarnation: str, changed: Mapping[str, bytes | None], full: bool) -> None:
+        """A Gateway's new whole version: the shards that changed (None: gone), or with `full` all of its shards."""
+        state = self._state(gateway)
+        begin = time.perf_counter()
+        count = state.update(version, incarnation, changed, full)
+        metrics.RENDER_SECONDS.observe(time.perf_counter() - begin)
+        metrics.SNAPSHOT_CREATE.labels("success").inc()
+        log.debug("version rendered", gateway=str(gateway), version=version, shards=len(changed), resources=count)
+        self._wake(state)
+
+    def remove(self, gateway: GatewayRef) -> None:
+        """The Gateway is gone: its proxies, if there are any, keep what they have."""
+        state = self._gateways.get(gateway)
+        if state is None:
+            return
+        state.remove()
+        self._report(gateway)
+        self._forget(state)
+
+    def on_status(self, callback: OnStatus) -> None:
+        """Calls back with a Gateway's status whenever it is different, at most once a turn of the event loop."""
+        self._callbacks.append(callback)
+
+    def status(self, gateway: GatewayRef) -> XdsStatus:
+        state = self._gateways.get(gateway)
+        return state.status() if state is not None else XdsStatus()
+
+    @property
+    def streams(self) -> int:
+        return len(self._wakes)
+
+    # serving
+
+    async def start(self, address: str) -> int:
+        """Binds `host:port` (port 0: any) and serves; returns the port. Plaintext only on loopback: ValueError elsewhere."""
+        options: list[tuple[str, Any]] = [
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+            ("grpc.so_reuseport", 0),
+        ]
+        if self._settings.max_stream_age:
+            options += [
+                ("grpc.max_connection_age_ms", int(self._settings.max_stream_age * 1000)),
+                ("grpc.max_connection_age_grace_ms", 5_000),
+            ]
+        self._draining = asyncio.Event()
+        server = grpc.aio.server(options=options, maximum_concurrent_rpcs=None)
+        handlers = {
+            "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(self._delta),
+            "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(self._sotw),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        port = self._bind(server, address)
+        if port == 0:
+            raise OSError(f"cannot bind {address}")
+        await server.start()
+        self._server = server
+        return port
+
+    async def stop(self, grace: float = 1.0) -> None:
+        """Ends all streams (proxies keep their configuration and look for another replica), then the server."""
+        self._draining.set()
+        for wake in self._wakes.values():
+            wake.set()
+        if self._server is not None:
+            await self._server.stop(grace)
+            self._server = None
+
+    async def serve(self, address: str, stop: asyncio.Event, started: Callable[[int], None] | None = None) -> None:
+        """Serves until `stop` is set; `started` gets the port."""
+        port = await self.start(address)
+        log.info("xds server listens", address=address, port=port, tls=self._settings.certificate is not None)
+        if started is not None:
+            started(port)
+        try:
+            await stop.wait()
+        finally:
+            await self.stop()
+
+    def _bind(self, server: grpc.aio.Server, address: str) -> int:
+        certificate, key, ca = self._settings.certificate, self._settings.private_key, self._settings.client_ca
+        if certificate and key and ca:
+            files = _TlsFiles(Path(certificate), Path(key), Path(ca))
+            credentials = grpc.dynamic_ssl_server_credentials(
+                files.current(),
+                files.changed,  # type: ignore[arg-type]  # the stubs do not know that None means no change
+                require_client_authentication=True,
+            )
+            return int(server.add_secure_port(address, credentials))
+        host = address.rpartition(":")[0].strip("[]")
+        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+            raise ValueError(f"xds_server without certificates serves on loopback only, not on {address}")
+        return int(server.add_insecure_port(address))
+
+    async def _delta(self, _requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        await self._run(context, delta=True)
+
+    async def _sotw(self, _requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        await self._run(context, delta=False)
+
+    async def _run(self, context: grpc.aio.ServicerContext[bytes, bytes], *, delta: bool) -> None:
+        parse, show = (delta_request, delta_response) if delta else (sotw_request, sotw_response)
+        first = await context.read()
+        if first is _EOF:
+            return
+        request, node = parse(first)
+        if node is None or not node.cluster:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request names no node, or a node without a cluster")
+        assert node is not None
+        state = self._state(gateway_of(node))
+        stream = state.join(node.id, delta=delta)
+        wake = self._wakes[stream] = asyncio.Event()
+        begin = time.monotonic()
+        metrics.STREAMS.labels(str(delta).lower()).inc()
+        log.info("proxy connected", gateway=str(state.ref), node=node.id, delta=delta)
+
+        def take(data: bytes | None) -> None:
+            message = request if data is None else parse(data)[0]
+            if message.error is not None:
+                metrics.NACKS.labels(node.id, message.type_url).inc()
+                log.warning("proxy refused", gateway=str(state.ref), node=node.id, type=message.type_url, detail=message.error)
+            outcomes = stream.on_request(message)
+            if state.observe(outcomes) or any(isinstance(o, Rejected) for o in outcomes):
+                self._wake(state)
+            wake.set()
+
+        async def read() -> None:
+            while (data := await context.read()) is not _EOF:
+                take(data)
+
+        take(None)
+        reader = asyncio.create_task(read())
+        reader.add_done_callback(lambda _: wake.set())
+        try:
+            while not reader.done() and not self._draining.is_set():
+                wake.clear()
+                acked = stream.acked_version
+                for response in stream.poll(time.monotonic()):
+                    await context.write(show(response))
+                    metrics.SNAPSHOT_UPDATE.labels(node.id, "success").inc()
+                state.settle(stream)
+                if stream.acked_version != acked:
+                    self._report(state.ref)
+                await _wait(wake, stream.until)
+        finally:
+            reader.cancel()
+            state.leave(stream)
+            del self._wakes[stream]
+            metrics.STREAMS.labels(str(delta).lower()).dec()
+            metrics.STREAM_DURATION.labels(node.id, str(delta).lower()).observe(time.monotonic() - begin)
+            log.info("proxy gone", gateway=str(state.ref), node=node.id)
+            self._report(state.ref)
+            self._forget(state)
+
+    # inside
+
+    def _state(self, gateway: GatewayRef) -> GatewayState:
+        state = self._gateways.get(gateway)
+        if state is None:
+            state = self._gateways[gateway] = GatewayState(gateway, self._open_secret, self._limits)
+        return state
+
+    def _forget(self, state: GatewayState) -> None:
+        if not state.view.whole and not state.streams and self._gateways.get(state.ref) is state:
+            del self._gateways[state.ref]
+
+    def _wake(self, state: GatewayState) -> None:
+        for stream in state.streams:
+            if stream in self._wakes:
+                self._wakes[stream].set()
+        self._report(state.ref)
+
+    def _report(self, gateway: GatewayRef) -> None:
+        if self._callbacks and not self._to_report:
+            asyncio.get_running_loop().call_soon(self._report_all)
+        self._to_report.add(gateway)
+
+    def _report_all(self) -> None:
+        due, self._to_report = self._to_report, set()
+        for gateway in due:
+            status = self.status(gateway)
+            if self._reported.get(gateway) == status:
+                continue
+            self._reported[gateway] = status
+            for callback in self._callbacks:
+                callback(gateway, status)
+
+
+async def _wait(wake: asyncio.Event, until: float | None) -> None:
+    if until is None:
+        await wake.wait()
+        return
+    try:
+        async with asyncio.timeout(max(0.0, until - time.monotonic()) + random.uniform(0, 0.005)):
+            await wake.wait()
+    except TimeoutError:
+        pass
+
+
+class _TlsFiles:
+    """Certificates from files, read again when one of them is newer."""
+
+    def __init__(self, certificate: Path, key: Path, ca: Path) -> None:
+        self._files = (certificate, key, ca)
+        self._seen: tuple[int, ...] = ()
+
+    def _stamps(self) -> tuple[int, ...]:
+        return tuple(f.stat().st_mtime_ns for f in self._files)
+
+    def current(self) -> grpc.ServerCertificateConfiguration:
+        self._seen = self._stamps()
+        certificate, key, ca = (f.read_bytes() for f in self._files)
+        return grpc.ssl_server_certificate_configuration([(key, certificate)], root_certificates=ca)
+
+    def changed(self) -> grpc.ServerCertificateConfiguration | None:
+        """For gRPC at each handshake: the new configuration, or None for no change."""
+        try:
+            return self.current() if self._stamps() != self._seen else None
+        except OSError as e:
+            log.warning("certificates cannot be read; the old ones stay", error=str(e))
+            return None

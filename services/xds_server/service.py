@@ -1,0 +1,94 @@
+"""xds_server: whole versions of the IR from the bus, to Envoys over ADS; what they hold and reject back onto the bus."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from services.xds_server.server import XdsServer
+from shared.bus.connection import Bus
+from shared.bus.snapshot import SnapshotReader
+from shared.bus.table import TableWriter
+from shared.core import names
+from shared.core.refs import GatewayRef
+from shared.core.sealing import Sealer
+from shared.ir.status import XdsStatus
+from shared.runtime.ops import Ops
+from shared.runtime.settings import Settings
+from shared.runtime.waiting import Stopped, all_or_stopped, or_stopped
+
+log = structlog.get_logger("xds-server")
+
+STATUS_TTL = 60
+"""Seconds that a replica's word stands after it fell silent."""
+STATUS_PAUSE = 0.05
+
+
+class Statuses:
+    """What proxies hold, as it changes; several changes that come together go out as one."""
+
+    def __init__(self, bus: Bus, replica: str) -> None:
+        self._writer = TableWriter(bus, "status.xds", ttl=STATUS_TTL)
+        self._replica = replica
+        self._latest: dict[GatewayRef, XdsStatus | None] = {}
+        self._wake = asyncio.Event()
+
+    def note(self, gateway: GatewayRef, status: XdsStatus | None) -> None:
+        self._latest[gateway] = status
+        self._wake.set()
+
+    async def publish(self) -> None:
+        """Until cancelled."""
+        await self._writer.open()
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                latest, self._latest = self._latest, {}
+                await self._writer.put({self._subject(g): msgspec.json.encode(s) if s is not None else None for g, s in latest.items()})
+                await asyncio.sleep(STATUS_PAUSE)
+        finally:
+            await self._writer.close()
+
+    def _subject(self, gateway: GatewayRef) -> str:
+        return f"{gateway.subject('status.xds')}.{names.escape(self._replica)}"
+
+
+async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
+    sealer = Sealer.from_files([Path(p) for p in settings.bus.sealing_key_files])
+    server = XdsServer(settings, sealer.open, registry=ops.registry)
+    ops.wait("waiting for NATS")
+    try:
+        bus = await or_stopped(stop, Bus.connect(settings.bus, service=settings.service))
+    except Stopped:
+        return
+    statuses = Statuses(bus, settings.holder)
+    server.on_status(statuses.note)
+    ops.details = server.details
+    try:
+        await all_or_stopped(
+            stop, _follow(bus, server, ops), server.serve(f"{settings.xds_host}:{settings.xds_port}", stop), statuses.publish()
+        )
+    finally:
+        await bus.close()
+
+
+async def _follow(bus: Bus, server: XdsServer, ops: Ops) -> None:
+    reader = SnapshotReader(bus)
+    ops.ready()
+    try:
+        async for version in reader:
+            ops.backlog.enter()
+            if version.removed:
+                server.remove(version.gateway)
+            else:
+                await server.update(version.gateway, version.version, version.incarnation, version.changed, version.full)
+            ops.backlog.leave()
+            log.info(
+                "serving", gateway=str(version.gateway), version=version.version, shards=len(version.changed), trace=version.trace[3:35]
+            )
+    finally:
+        await reader.close()
