@@ -31,14 +31,13 @@ class Weights(IR, frozen=True):
 
 
 def joined_setting(setting: DestinationSetting, endpoints: EndpointsOf) -> DestinationSetting:
-    """The setting with the address type and endpoints of the shard that it names."""
+    """The setting with the address type and endpoints of the shard that it names; without endpoints only its weight counts."""
     if not setting.endpoints_ref:
         return setting
     shard = endpoints(setting.endpoints_ref)
-    if shard is None:
-        return replace(setting, endpoints_ref="")
-    kind = shard.address_type if shard.endpoints else setting.address_type
-    return replace(setting, endpoints_ref="", address_type=kind, endpoints=shard.endpoints)
+    if shard is None or not shard.endpoints:
+        return DestinationSetting(name=setting.name, weight=setting.weight)
+    return replace(setting, endpoints_ref="", address_type=shard.address_type, endpoints=shard.endpoints)
 
 
 def joined(destination: Destination, endpoints: EndpointsOf) -> Destination:
@@ -65,9 +64,13 @@ def unavailable(destination: Destination) -> int | None:
 
 
 def resolved_route(route: HttpRoute, endpoints: EndpointsOf) -> HttpRoute:
-    """The route as Envoy gets it: destinations joined, or replaced by the direct response that stands for their absence."""
+    """The route as Envoy gets it: destinations joined, or replaced by the direct response that stands for their absence.
+
+    A mirror that nobody receives is left out.
+    """
     if route.mirrors:
-        route = replace(route, mirrors=tuple(replace(m, destination=joined(m.destination, endpoints)) for m in route.mirrors))
+        mirrors = (replace(m, destination=joined(m.destination, endpoints)) for m in route.mirrors)
+        route = replace(route, mirrors=tuple(m for m in mirrors if unavailable(m.destination) is None))
     if route.destination is None:
         return route
     destination = joined(route.destination, endpoints)

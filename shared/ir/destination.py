@@ -10,7 +10,7 @@ from shared.ir.match import AddHeader
 from shared.ir.metadata import ResourceMetadata
 from shared.ir.tls import UpstreamTls
 
-AddressType = Literal["IP", "FQDN", "Mixed"]
+AddressType = Literal["IP", "FQDN", "UDS", "STATIC", "Mixed"]
 AppProtocol = Literal["HTTP", "HTTP2", "GRPC", "HTTPS", "TCP", "UDP", "TLS"]
 
 
@@ -28,7 +28,7 @@ class Endpoint(IR, frozen=True):
 class EndpointsShard(IR, frozen=True):
     """`ir.xds.<ns>.<name>.endpoints.<kind>.<ns>.<service>.<port>`: one backend's addresses, once for all its routes."""
 
-    address_type: AddressType = "IP"
+    address_type: AddressType | None = None
     endpoints: tuple[Endpoint, ...] = ()
 
 
@@ -84,5 +84,3 @@ class Destination(IR, frozen=True):
     stat_name: str | None = None
     settings: tuple[DestinationSetting, ...] = ()
     metadata: ResourceMetadata | None = None
-
-

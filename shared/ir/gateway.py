@@ -39,8 +39,8 @@ class ReadyListener(IR, frozen=True):
 
     address: str
     port: int
-    path: str = "/ready"
-    ip_family: str = "IPv4"
+    path: str
+    ip_family: str
 
 
 class GlobalResources(IR, frozen=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from shared.ir.base import IR
 
 
@@ -28,8 +30,8 @@ class OwnerReference(IR, frozen=True):
 
 
 class InfraMetadata(IR, frozen=True):
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)
     owner_reference: OwnerReference | None = None
 
 

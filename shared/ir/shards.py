@@ -6,15 +6,13 @@ shards; the xds_server does the same incrementally.
 
 from __future__ import annotations
 
-from typing import Union
-
 from shared.core import names
 from shared.ir.base import IR, decode
 from shared.ir.destination import EndpointsShard
 from shared.ir.gateway import GatewayShard
 from shared.ir.http import HttpListener, HttpRouteShard
 
-Shard = Union[GatewayShard, HttpListener, HttpRouteShard, EndpointsShard]
+Shard = GatewayShard | HttpListener | HttpRouteShard | EndpointsShard
 
 GATEWAY = "gateway"
 COMMIT = "commit"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from shared.ir.base import IR
 
 
@@ -30,7 +32,7 @@ class StatusPart(IR, frozen=True):
     name: str
     gateway: str = ""
     generation: int = 0
-    status: dict[str, Any] = {}
+    status: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class InfraStatus(IR, frozen=True):
@@ -40,7 +42,7 @@ class InfraStatus(IR, frozen=True):
     ready: bool = False
     replicas: int = 0
     message: str = ""
-    ports: dict[str, int] = {}
+    ports: dict[str, int] = msgspec.field(default_factory=dict)
     """Host infrastructure only: listener port -> the port really bound, where it had to differ."""
 
 
@@ -57,5 +59,5 @@ class XdsStatus(IR, frozen=True):
     """`status.xds.<ns>.<name>.<replica>`: what one xds_server replica serves and which proxies hold which version."""
 
     version: int = 0
-    proxies: dict[str, int] = {}
+    proxies: dict[str, int] = msgspec.field(default_factory=dict)
     rejections: tuple[Rejection, ...] = ()

@@ -29,6 +29,7 @@ class ListenerTls(IR, frozen=True):
 
     certificates: tuple[TlsCertificate, ...] = ()
     ca_certificate: CaCertificate | None = None
+    client_validation_enabled: bool = False
     require_client_certificate: bool = False
     accept_untrusted: bool = False
     min_version: str | None = None

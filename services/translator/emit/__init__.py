@@ -1,0 +1,1 @@
+"""The outputs: collections that turn queries into shards, infrastructure and statuses."""

@@ -1,0 +1,64 @@
+"""Every output of the translator, as data: which collection makes it, from which input, and where it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.translator.stages import fleets, gateway_status, routes, statuses
+from services.translator.stages.endpoints import endpoints
+from services.translator.stages.gateways import FLEETS
+from services.translator.stages.judged import judged
+from services.translator.stages.tables import BACKENDS, CLASSES, GATEWAYS, HTTP_ROUTES, INVALID, OTHERS, PROXIES
+from shared.core.refs import GatewayRef, ObjectRef
+from shared.incremental import Collection, Db
+from shared.ir.base import IR
+from shared.ir.infra import Infra
+from shared.ir.shards import GATEWAY, http_key
+from shared.ir.status import StatusPart
+
+At = tuple[GatewayRef, str]
+"""A shard's place: the fleet and the shard's key."""
+
+
+def _gateway_shard(db: Db, fleet: GatewayRef) -> Mapping[At, IR]:
+    return {(fleet, GATEWAY): fleets.gateway_shard(db, fleet)}
+
+
+def _listeners(db: Db, fleet: GatewayRef) -> Mapping[At, bool]:
+    return {(fleet, each.key): True for each in judged(db, fleet) if each.ready}
+
+
+def _listener_shard(db: Db, at: At) -> Mapping[At, IR]:
+    made = fleets.http_listener(db, *at)
+    return {(at[0], http_key(at[1])): made} if made is not None else {}
+
+
+def _endpoints_shard(db: Db, at: At) -> Mapping[At, IR]:
+    return {at: endpoints(db, at[1])}
+
+
+def _infra(db: Db, fleet: GatewayRef) -> Mapping[GatewayRef, Infra]:
+    return {fleet: fleets.infra(db, fleet)}
+
+
+LISTENERS: Collection[At, bool] = Collection("listeners", source=FLEETS, fn=_listeners)
+USED_ENDPOINTS: Collection[At, bool] = Collection("used_endpoints", source=HTTP_ROUTES, fn=routes.used_endpoints)
+
+SHARDS: tuple[Collection[At, IR], ...] = (
+    Collection("gateway_shards", source=FLEETS, fn=_gateway_shard),
+    Collection("listener_shards", source=LISTENERS, fn=_listener_shard),
+    Collection("route_shards", source=HTTP_ROUTES, fn=routes.route_shards),
+    Collection("endpoints_shards", source=USED_ENDPOINTS, fn=_endpoints_shard),
+)
+INFRA: Collection[GatewayRef, Infra] = Collection("infra", source=FLEETS, fn=_infra)
+STATUSES: tuple[Collection[tuple[ObjectRef, str], StatusPart], ...] = (
+    Collection("class_statuses", source=CLASSES, fn=statuses.class_status),
+    Collection("gateway_statuses", source=GATEWAYS, fn=gateway_status.gateway_status),
+    Collection("route_statuses", source=HTTP_ROUTES, fn=statuses.route_status),
+    Collection("proxy_statuses", source=PROXIES, fn=statuses.proxy_status),
+    Collection("backend_statuses", source=BACKENDS, fn=statuses.backend_status),
+    Collection("other_statuses", source=OTHERS, fn=statuses.other_status),
+    Collection("invalid_statuses", source=INVALID, fn=statuses.invalid_status),
+)
+OUTPUTS: tuple[Collection[Any, Any], ...] = (*SHARDS, INFRA, *STATUSES)

@@ -1,0 +1,32 @@
+"""What the static configuration decides for translation; it does not change while a translator runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
+
+
+class TranslatorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The switches of Envoy Gateway's configuration that translation reads; `envoy_proxy` is its default EnvoyProxy spec."""
+
+    controller_name: str = CONTROLLER
+    controller_namespace: str = "envoy-gateway-system"
+    gateway_namespace_mode: bool = False
+    running_on_host: bool = False
+    backend: bool = False
+    envoy_patch_policy: bool = False
+    sds: bool = False
+    envoy_proxy: dict[str, Any] | None = None
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """Settings and the two ways out of pure data: opening a sealed secret value, and the time (seconds, for certificates' validity)."""
+
+    settings: TranslatorSettings
+    open_secret: Callable[[str], bytes]
+    now: Callable[[], float] = time.time

@@ -1,0 +1,176 @@
+"""Backend references: what a route may send requests to, and how; addresses stay in their own shards."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+
+from services.translator.stages.endpoints import BY_ADDRESS, address_type, key_of, service_port
+from services.translator.stages.grants import permitted
+from services.translator.stages.metadata import resource_metadata
+from services.translator.stages.proxies import service_routing
+from services.translator.stages.tables import BACKENDS, INVALID, SERVICE_IMPORTS, SERVICES, core_ref, service_import_ref, settings
+from shared.api.core import Service, ServiceImport
+from shared.api.envoy import GROUP as ENVOY
+from shared.api.envoy import Backend
+from shared.api.gateway import GROUP, BackendObjectReference
+from shared.api.parse import MCS_GROUP
+from shared.api.routes import HttpBackendRef
+from shared.core.refs import ObjectRef
+from shared.features.parts.hostname import is_ip, is_subdomain
+from shared.features.parts.problem import Problem, unresolved
+from shared.incremental import Db, query
+from shared.ir.destination import AppProtocol, DestinationSetting
+
+Reference = HttpBackendRef | BackendObjectReference
+_GROUPS = {"Service": "", "ServiceImport": MCS_GROUP, "Backend": ENVOY}
+_WEBSOCKET = ("kubernetes.io/ws", "kubernetes.io/wss", "gateway.envoyproxy.io/ws", "gateway.envoyproxy.io/wss")
+_HTTP2 = ("kubernetes.io/h2c", "gateway.envoyproxy.io/h2c")
+_LOOPBACK = ("127.", "::1")
+
+
+class Upstream(msgspec.Struct, frozen=True):
+    """One backend as any route sees it: the setting without name and weight, or why there is none."""
+
+    setting: DestinationSetting | None = None
+    problem: Problem | None = None
+
+
+def upstream(db: Db, ref: Reference, namespace: str, kind: str, gateway: ObjectRef) -> Upstream:
+    """What a reference of a route of this kind in `namespace` comes to at this Gateway."""
+    if ref.group not in _GROUPS.values():
+        text = "Group is invalid, only the core API group, multicluster.x-k8s.io and gateway.envoyproxy.io are supported"
+        return _problem(text, "InvalidKind")
+    if ref.kind not in _GROUPS:
+        return _problem("Kind is invalid, only Service, MCS ServiceImport and Envoy Gateway Backend are supported", "InvalidKind")
+    target = ObjectRef(ref.group, ref.kind, ref.namespace or namespace, ref.name)
+    if not permitted(db, GROUP, kind, namespace, target):
+        text = f"Backend ref to {target.kind} {target.namespace}/{target.name} not permitted by any ReferenceGrant."
+        return _problem(text, "RefNotPermitted")
+    if ref.kind == "Backend":
+        return backend_upstream(db, target.namespace, target.name)
+    if ref.port is None:
+        return _problem("A valid port number corresponding to a port on the Service must be specified", "PortNotSpecified")
+    return service_upstream(db, target.kind, target.namespace, target.name, ref.port, service_routing(db, gateway))
+
+
+def _problem(text: str, reason: str) -> Upstream:
+    return Upstream(problem=unresolved(text, reason))
+
+
+@query
+def service_upstream(db: Db, kind: str, namespace: str, name: str, port: int, by_address: bool) -> Upstream:
+    """A Service's or ServiceImport's port."""
+    row: Service | ServiceImport | None
+    if kind == "ServiceImport":
+        imported = row = db.get(SERVICE_IMPORTS, service_import_ref(namespace, name))
+        addresses = imported.spec.ips if imported is not None else ()
+    else:
+        service = row = db.get(SERVICES, core_ref("Service", namespace, name))
+        if service is not None and service.spec.type == "ExternalName":
+            text = f"Service {namespace}/{name} is of type ExternalName, which is not supported as a backend"
+            return _problem(f"{text}; use an Envoy Gateway Backend resource with an FQDN endpoint instead", "UnsupportedValue")
+        addresses = (service.spec.cluster_ip,) if service is not None and service.spec.cluster_ip not in ("", "None") else ()
+    if row is None:
+        return _problem(f"{'service' if kind == 'Service' else 'service import'} {namespace}/{name} not found", "BackendNotFound")
+    at = service_port(db, kind, namespace, name, port)
+    if at is None or at.protocol != "TCP":
+        return _problem(f"TCP Port {port} not found on {kind} {namespace}/{name}", "PortNotFound")
+    key = key_of(kind, namespace, name, port, by_address and bool(addresses))
+    if address_type(db, key) == "Mixed":
+        return _problem("mixed endpointslice address type for the same backendRef is not supported", "UnsupportedAddressType")
+    setting = DestinationSetting(
+        name="",
+        protocol=protocol_of(at.app_protocol),
+        force_http1_upstream=at.app_protocol in _WEBSOCKET,
+        endpoints_ref=key,
+        metadata=resource_metadata(kind, row.metadata, str(port)),
+    )
+    return Upstream(setting)
+
+
+def protocol_of(app_protocol: str | None, default: AppProtocol = "HTTP") -> AppProtocol:
+    if app_protocol in _HTTP2:
+        return "HTTP2"
+    return "GRPC" if app_protocol == "grpc" else default
+
+
+@query
+def backend_upstream(db: Db, namespace: str, name: str) -> Upstream:
+    """Envoy Gateway's Backend."""
+    if not settings(db).backend:
+        return _problem("Backend is disabled in Envoy Gateway configuration", "UnsupportedValue")
+    row = db.get(BACKENDS, ObjectRef(ENVOY, "Backend", namespace, name))
+    if row is None:
+        invalid = db.get(INVALID, ObjectRef(ENVOY, "Backend", namespace, name))
+        why = "not found" if invalid is None else f"is invalid: {invalid.message}"
+        return _problem(f"Backend {namespace}/{name} {why}", "BackendNotFound" if invalid is None else "InvalidBackendRef")
+    if (problem := backend_fault(row, settings(db).running_on_host)) is not None:
+        return Upstream(problem=problem)
+    if any(e.unix is not None for e in row.spec.endpoints):
+        return _problem("unix domain sockets are not supported in backend references", "UnsupportedAddressType")
+    if row.spec.tls is not None:
+        return _problem("TLS settings of a Backend are not supported yet", "InvalidBackendTLS")
+    protocol: AppProtocol = "HTTP"
+    for each in row.spec.app_protocols:
+        protocol = protocol_of(each, protocol)
+    websocket = any(each in _WEBSOCKET for each in row.spec.app_protocols)
+    if row.spec.type == "DynamicResolver":
+        return Upstream(DestinationSetting(name="", is_dynamic_resolver=True, protocol=protocol, force_http1_upstream=websocket))
+    key = key_of("Backend", namespace, name, 0)
+    if address_type(db, key) == "Mixed":
+        return _problem("mixed FQDN and IP or Unix address type for the same backendRef is not supported", "UnsupportedAddressType")
+    setting = DestinationSetting(
+        name="",
+        protocol=protocol,
+        force_http1_upstream=websocket,
+        endpoints_ref=key,
+        priority=1 if row.spec.fallback else None,
+        metadata=resource_metadata("Backend", row.metadata),
+    )
+    return Upstream(setting)
+
+
+def backend_fault(row: Backend, on_host: bool) -> Problem | None:
+    """Why a Backend cannot be used by anybody; it is its own condition too."""
+    spec = row.spec
+    if spec.type == "DynamicResolver" and spec.endpoints:
+        return unresolved("DynamicResolver type cannot have endpoints specified", "InvalidBackendRef")
+    if spec.tls is not None and not (spec.tls.insecure_skip_verify or spec.tls.ca_certificate_refs or spec.tls.well_known_ca_certificates):
+        text = "must specify either CACertificateRefs or WellKnownCACertificates when InsecureSkipVerify is unset or false"
+        return unresolved(text, "InvalidBackendRef")
+    for each in spec.endpoints:
+        fault = _host_fault(each.hostname, "hostname", on_host) if each.hostname is not None else None
+        if fault is None and each.fqdn is not None:
+            fault = _host_fault(each.fqdn.hostname, "FQDN", on_host)
+        if fault is None and each.ip is not None:
+            fault = _ip_fault(each.ip.address, on_host)
+        if fault is not None:
+            return unresolved(fault, "InvalidAddress")
+    return None
+
+
+def _host_fault(host: str, what: str, on_host: bool) -> str | None:
+    if not is_subdomain(host.removesuffix(".")):
+        return f"hostname {host} is not a valid {what}"
+    if not on_host and "." not in host:
+        return f"hostname {host} should be a domain with at least two segments separated by dots"
+    return f"hostname {host} is an IP address" if is_ip(host) else None
+
+
+def _ip_fault(address: str, on_host: bool) -> str | None:
+    if not is_ip(address):
+        return f"IP address {address} is invalid"
+    if not on_host and address.startswith(_LOOPBACK):
+        return f"IP address {address} in the loopback range is only supported when using the Host infrastructure"
+    return None
+
+
+def named(setting: DestinationSetting, name: str, weight: int) -> DestinationSetting:
+    return replace(setting, name=name, weight=weight)
+
+
+def needs_endpoints(key: str) -> bool:
+    """Whether a backend without endpoints is worth a condition: not so where the addresses are written in the object itself."""
+    kind = key.split(".")[1]
+    return kind != "Backend" and not kind.startswith(BY_ADDRESS)

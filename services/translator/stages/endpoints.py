@@ -1,0 +1,129 @@
+"""Addresses of backends: EndpointSlices, cluster addresses, or what a Backend lists; each backend once, whatever routes use it."""
+
+from __future__ import annotations
+
+from services.translator.stages.tables import (
+    BACKENDS,
+    ENDPOINT_SLICES,
+    SERVICE_IMPORTS,
+    SERVICES,
+    SLICES_BY_SERVICE,
+    core_ref,
+    service_import_ref,
+)
+from shared.api.core import EndpointConditions, EndpointSlice, ServicePort
+from shared.api.envoy import GROUP as ENVOY
+from shared.api.envoy import BackendEndpoint
+from shared.core import names
+from shared.core.refs import ObjectRef
+from shared.incremental import Db, query
+from shared.ir.destination import AddressType, Endpoint, EndpointsShard
+from shared.ir.shards import endpoints_key
+
+BY_ADDRESS = "ClusterIP"
+"""The first part of an endpoints key where a Service's own address stands instead of its endpoints."""
+
+
+def service_port(db: Db, kind: str, namespace: str, name: str, port: int) -> ServicePort | None:
+    """The port of a Service or ServiceImport by its number."""
+    if kind == "ServiceImport":
+        imported = db.get(SERVICE_IMPORTS, service_import_ref(namespace, name))
+        ports = imported.spec.ports if imported is not None else ()
+    else:
+        service = db.get(SERVICES, core_ref("Service", namespace, name))
+        ports = service.spec.ports if service is not None else ()
+    return next((p for p in ports if p.port == port), None)
+
+
+def key_of(kind: str, namespace: str, name: str, port: int, by_address: bool = False) -> str:
+    return endpoints_key(f"{BY_ADDRESS}{kind}" if by_address else kind, namespace, name, port)
+
+
+@query
+def endpoints(db: Db, key: str) -> EndpointsShard:
+    """What stands under an endpoints key."""
+    kind, namespace, name, port = (names.unescape(t) for t in key.split(".")[1:])
+    if kind == "Backend":
+        return _backend(db, namespace, name)
+    if kind.startswith(BY_ADDRESS):
+        return _addresses(db, kind.removeprefix(BY_ADDRESS), namespace, name, int(port))
+    return _slices(db, kind, namespace, name, int(port))
+
+
+@query
+def reachable(db: Db, key: str) -> bool:
+    """Whether there is any endpoint: all that a status has to know."""
+    return bool(endpoints(db, key).endpoints)
+
+
+@query
+def address_type(db: Db, key: str) -> AddressType | None:
+    return endpoints(db, key).address_type if reachable(db, key) else None
+
+
+def _slices(db: Db, kind: str, namespace: str, name: str, port: int) -> EndpointsShard:
+    at = service_port(db, kind, namespace, name, port)
+    keys = db.keys(SLICES_BY_SERVICE, (kind, namespace, name))
+    rows = [row for k in keys if (row := db.get(ENDPOINT_SLICES, k)) is not None]
+    if at is None or not rows:
+        return EndpointsShard()
+    found = tuple(e for row in rows for e in _slice(row, at))
+    types = {"FQDN" if row.address_type == "FQDN" else "IP" for row in rows}
+    mixed: AddressType = "Mixed" if len(types) > 1 else "FQDN" if types == {"FQDN"} else "IP"
+    return EndpointsShard(address_type=mixed, endpoints=found)
+
+
+def _slice(row: EndpointSlice, at: ServicePort) -> list[Endpoint]:
+    ports = [p.port for p in row.ports if p.name == at.name and p.protocol == at.protocol and p.port is not None]
+    return [
+        Endpoint(host=address, port=port, zone=each.zone, draining=_draining(each.conditions))
+        for each in row.endpoints
+        for port in ports
+        for address in each.addresses
+    ]
+
+
+def _draining(conditions: EndpointConditions) -> bool:
+    """Unknown serving or terminating falls back to ready; unknown ready counts as ready."""
+    if conditions.serving is not None and conditions.terminating is not None:
+        return conditions.terminating or not conditions.serving
+    return conditions.ready is False
+
+
+def _addresses(db: Db, kind: str, namespace: str, name: str, port: int) -> EndpointsShard:
+    if kind == "ServiceImport":
+        imported = db.get(SERVICE_IMPORTS, service_import_ref(namespace, name))
+        hosts = imported.spec.ips if imported is not None else ()
+    else:
+        service = db.get(SERVICES, core_ref("Service", namespace, name))
+        hosts = (service.spec.cluster_ip,) if service is not None else ()
+    return EndpointsShard(address_type=None, endpoints=tuple(Endpoint(host=h, port=port) for h in hosts))
+
+
+def _backend(db: Db, namespace: str, name: str) -> EndpointsShard:
+    row = db.get(BACKENDS, ObjectRef(ENVOY, "Backend", namespace, name))
+    if row is None:
+        return EndpointsShard()
+    types = [_type(e) for e in row.spec.endpoints]
+    kinds = set(types)
+    kind: AddressType | None = None
+    if len(kinds) == 1:
+        kind = types[0]
+    elif kinds:
+        kind = "Mixed" if "FQDN" in kinds else "STATIC"
+    return EndpointsShard(address_type=kind, endpoints=tuple(_endpoint(e) for e in row.spec.endpoints))
+
+
+def _type(spec: BackendEndpoint) -> AddressType:
+    return "FQDN" if spec.fqdn is not None else "UDS" if spec.unix is not None else "IP"
+
+
+def _endpoint(spec: BackendEndpoint) -> Endpoint:
+    if spec.unix is not None:
+        return Endpoint(path=spec.unix.path, hostname=spec.hostname, zone=spec.zone)
+    host, port = ("", 0)
+    if spec.fqdn is not None:
+        host, port = spec.fqdn.hostname, spec.fqdn.port
+    elif spec.ip is not None:
+        host, port = spec.ip.address, spec.ip.port
+    return Endpoint(host=host, port=port, hostname=spec.hostname, zone=spec.zone)

@@ -1,0 +1,146 @@
+"""The filters of a rule, in their order. A filter that cannot be honoured answers for the requests that it would have handled."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from services.translator.stages.backends import named, upstream
+from services.translator.stages.matches import Unmatchable, cookies_of
+from services.translator.stages.tables import CONFIG_MAPS, HTTP_ROUTE_FILTERS, INVALID, core_ref
+from shared.api.envoy import GROUP as ENVOY
+from shared.api.gateway import BackendObjectReference
+from shared.api.routes import HttpRouteFilter, HttpRouteFilterObject
+from shared.core.refs import ObjectRef
+from shared.features.parts.filters import Filters, Lookup
+from shared.features.parts.problem import Problem, not_accepted, unresolved
+from shared.features.route.cors import translate as cors
+from shared.features.route.direct_response import translate as direct_response
+from shared.features.route.direct_response.spec import CustomBodySpec
+from shared.features.route.header_modifier import translate as header_modifier
+from shared.features.route.mirror import translate as mirror
+from shared.features.route.redirect import translate as redirect
+from shared.features.route.url_rewrite import translate as url_rewrite
+from shared.incremental import Db
+from shared.ir.destination import DestinationSetting
+
+_LONGEST_BODY = 4096
+_Apply = Callable[[HttpRouteFilter, Filters, int, Lookup], Filters]
+
+FILTERS: dict[str, tuple[str, _Apply]] = {
+    "RequestHeaderModifier": ("request_header_modifier", lambda f, b, i, at: header_modifier.request(f.request_header_modifier, b)),  # type: ignore[arg-type]
+    "ResponseHeaderModifier": ("response_header_modifier", lambda f, b, i, at: header_modifier.response(f.response_header_modifier, b)),  # type: ignore[arg-type]
+    "RequestRedirect": ("request_redirect", lambda f, b, i, at: redirect.apply(f.request_redirect, b)),  # type: ignore[arg-type]
+    "URLRewrite": ("url_rewrite", lambda f, b, i, at: url_rewrite.apply(f.url_rewrite, b)),  # type: ignore[arg-type]
+    "RequestMirror": ("request_mirror", lambda f, b, i, at: mirror.apply(f.request_mirror, b, i, at)),  # type: ignore[arg-type]
+    "CORS": ("cors", lambda f, b, i, at: cors.apply(f.cors, b)),  # type: ignore[arg-type]
+    "ExtensionRef": ("extension_ref", lambda f, b, i, at: _extension(f, b, at)),
+}
+"""Filter type -> the field that holds it, and what it does to the filters so far. Without its field a filter does nothing."""
+
+
+def lookup_of(db: Db, route: ObjectRef, gateway: ObjectRef, destination_name: str) -> Lookup:
+    """What filters may ask of the objects around them."""
+
+    def backend(ref: object, name: str) -> tuple[DestinationSetting | None, Problem | None]:
+        assert isinstance(ref, BackendObjectReference)
+        found = upstream(db, ref, route.namespace, route.kind, gateway)
+        return (named(found.setting, name, 1) if found.setting is not None else None), found.problem
+
+    def extension(kind: str, name: str) -> object | None:
+        ref = ObjectRef(ENVOY, kind, route.namespace, name)
+        return db.get(INVALID, ref) or db.get(HTTP_ROUTE_FILTERS, ref)
+
+    def body(spec: object) -> tuple[str, Problem | None]:
+        assert isinstance(spec, CustomBodySpec)
+        return _body(db, spec, route.namespace)
+
+    return Lookup(namespace=route.namespace, destination_name=destination_name, backend=backend, extension=extension, body=body)
+
+
+def filters_of(specs: tuple[HttpRouteFilter, ...], lookup: Lookup) -> Filters:
+    """All filters of a rule; nothing after a filter that answers itself counts."""
+    so_far = Filters()
+    for i, spec in enumerate(specs):
+        if so_far.direct_response is not None:
+            break
+        known = FILTERS.get(spec.type)
+        if known is None:
+            so_far = so_far.refused(not_accepted(f"invalid filter {spec.type}: unsupported filter type {spec.type}"))
+        elif getattr(spec, known[0]) is not None:
+            so_far = known[1](spec, so_far, i, lookup)
+        elif spec.type == "ExtensionRef":
+            text = "invalid filter ExtensionRef: extensionRef field must be specified for an extended filter"
+            so_far = so_far.refused(not_accepted(text))
+    return _compatible(so_far)
+
+
+def _compatible(done: Filters) -> Filters:
+    if not done.mirrors:
+        return done
+    for field, what in (("direct_response", "DirectResponse"), ("redirect", "RequestRedirect")):
+        if getattr(done, field) is not None:
+            text = f"RequestMirror filter cannot be used when the rule also configures a {what} filter"
+            done = replace(done, mirrors=(), **{field: None}).failed(not_accepted(text, "IncompatibleFilters"))
+    return done
+
+
+def _extension(spec: HttpRouteFilter, before: Filters, lookup: Lookup) -> Filters:
+    ref = spec.extension_ref
+    assert ref is not None
+    if (ref.group, ref.kind) != (ENVOY, "HTTPRouteFilter"):
+        return before.refused(not_accepted(f"invalid filter ExtensionRef: unknown kind {ref.group}/{ref.kind}"))
+    found = lookup.extension(ref.kind, ref.name)
+    if not isinstance(found, HttpRouteFilterObject):
+        why = "" if found is None else f": {getattr(found, 'message', '')}"
+        text = f"Unable to translate HTTPRouteFilter: {lookup.namespace}/{ref.name}{why}"
+        return before.refused(unresolved(text, "UnsupportedValue"))
+    return _extended(found, before, lookup)
+
+
+def _extended(row: HttpRouteFilterObject, before: Filters, lookup: Lookup) -> Filters:
+    spec, so_far = row.spec, before
+    if spec.credential_injection is not None:
+        text = "invalid filter HTTPRouteFilter: spec.credentialInjection is not supported yet"
+        return so_far.refused(not_accepted(text))
+    if spec.matches and so_far.cookie_matches:
+        return so_far.failed(not_accepted("only one HTTPRouteFilter with matches is supported per HTTPRouteRule"))
+    if spec.matches:
+        try:
+            so_far = replace(so_far, cookie_matches=tuple(cookies_of(m.cookies) for m in spec.matches))
+        except Unmatchable as e:
+            return so_far.failed(e.problem)
+    if spec.url_rewrite is not None:
+        problems = len(so_far.problems)
+        so_far = url_rewrite.apply_extended(spec.url_rewrite, so_far)
+        if len(so_far.problems) > problems:
+            return so_far
+    if spec.direct_response is not None:
+        so_far = direct_response.apply(spec.direct_response, so_far, lookup)
+    return so_far
+
+
+def _body(db: Db, spec: CustomBodySpec, namespace: str) -> tuple[str, Problem | None]:
+    """Base64 of an inline body, or of a ConfigMap's."""
+    if spec.type != "ValueRef":
+        return _sized((spec.inline or "").encode())
+    ref = spec.value_ref
+    if ref is None or ref.kind != "ConfigMap":
+        return "", not_accepted("response body valueRef must refer to a ConfigMap")
+    row = db.get(CONFIG_MAPS, core_ref("ConfigMap", namespace, ref.name))
+    if row is None:
+        return "", not_accepted(f"can't find the referenced configmap {ref.name}")
+    for text, decode in ((row.data, str.encode), (row.binary_data, base64.b64decode)):
+        value = text.get("response.body")
+        if value is not None:
+            return _sized(decode(value))
+    values = [v.encode() for v in row.data.values()] or [base64.b64decode(v) for v in row.binary_data.values()]
+    return _sized(values[0]) if values else ("", not_accepted(f"can't find the key response.body in the referenced configmap {ref.name}"))
+
+
+def _sized(body: bytes) -> tuple[str, Problem | None]:
+    if len(body) > _LONGEST_BODY:
+        return "", not_accepted(f"response.body size {len(body)} greater than the max size {_LONGEST_BODY}")
+    return base64.b64encode(body).decode(), None

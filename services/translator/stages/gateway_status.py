@@ -1,0 +1,127 @@
+"""A Gateway's own status: its conditions, its listeners with the routes attached, and where its fleet can be reached."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from services.translator.stages.conditions import Conditions, plain
+from services.translator.stages.frontend import frontend_faults
+from services.translator.stages.gateways import ours, refusal
+from services.translator.stages.judged import Judged, listeners_of
+from services.translator.stages.proxies import effective, fleet_of
+from services.translator.stages.routes import attached
+from services.translator.stages.statuses import gateway_id, part, rejections
+from services.translator.stages.tables import FAILED, GATEWAYS, HTTP_ROUTES, INFRA_STATUS
+from shared.api.gateway import Gateway
+from shared.core.refs import ObjectRef
+from shared.incremental import Collection, Count, Db, Pending, fold
+from shared.ir.status import InfraStatus, StatusPart
+
+_MOST_ADDRESSES = 16
+
+ATTACHED: Collection[tuple[ObjectRef, str], bool] = Collection("attached", source=HTTP_ROUTES, fn=attached)
+"""Routes by the listener that takes them."""
+ATTACHED_ROUTES = fold(ATTACHED, "attached_routes", Count())
+
+
+def gateway_status(db: Db, gateway: ObjectRef) -> Mapping[tuple[ObjectRef, str], StatusPart]:
+    row = db.get(GATEWAYS, gateway)
+    if row is None or not ours(db, gateway):
+        return {}
+    conditions = Conditions(row.metadata.generation)
+    status: dict[str, Any] = {}
+    refused = refusal(db, gateway)
+    failed = db.get(FAILED, gateway)
+    if refused is not None or failed is not None:
+        reason, message = (refused.reason, refused.message) if refused is not None else ("Invalid", f"Translation failed: {failed}")
+        conditions.set("Accepted", False, reason, message)
+        conditions.set("Programmed", False, "Invalid", message)
+    else:
+        listeners = listeners_of(db, gateway)
+        _accepted(listeners, conditions)
+        _references(db, gateway, row, conditions)
+        addresses = _programmed(db, gateway, row, conditions)
+        if addresses:
+            status["addresses"] = addresses
+        status["listeners"] = [_listener(db, gateway, each, row.metadata.generation) for each in listeners]
+    status["conditions"] = plain(conditions.all())
+    g = gateway_id(gateway)
+    return {(gateway, g): part(gateway, g, row.metadata.generation, status)}
+
+
+def _accepted(listeners: tuple[Judged, ...], conditions: Conditions) -> None:
+    bad = sorted(each.spec.name for each in listeners if _condition(each, "Accepted") != "True")
+    if not bad:
+        conditions.set("Accepted", True, "Accepted", "The Gateway has been scheduled by Envoy Gateway")
+    elif len(bad) < len(listeners):
+        conditions.set("Accepted", True, "ListenersNotValid", f"Listeners not valid: {', '.join(bad)}")
+    else:
+        conditions.set("Accepted", False, "ListenersNotValid", f"No listeners are valid: {', '.join(bad)}")
+
+
+def _condition(each: Judged, kind: str) -> str | None:
+    return next((c.status for c in each.conditions if c.type == kind), None)
+
+
+def _references(db: Db, gateway: ObjectRef, row: Gateway, conditions: Conditions) -> None:
+    """The Gateway's own references: its EnvoyProxy and its client validation."""
+    if (warning := effective(db, gateway).warning) is not None:
+        conditions.set("ResolvedRefs", False, "InvalidParameters", warning)
+    if row.spec.tls is None:
+        return
+    faults = frontend_faults(db, gateway, row)
+    if row.spec.tls.backend is not None and row.spec.tls.backend.client_certificate_ref is not None:
+        faults.append("spec.tls.backend is not supported yet")
+    if faults:
+        conditions.set("ResolvedRefs", False, "InvalidParameters", f"Failed to get default frontend CA certs for gateway: {faults[0]}")
+    elif "ResolvedRefs" not in conditions:
+        conditions.set("ResolvedRefs", True, "ResolvedRefs", "Successfully resolved all TLS references for the gateway")
+    frontend = row.spec.tls.frontend
+    modes = [] if frontend is None else [frontend.default.validation, *(p.tls.validation for p in frontend.per_port)]
+    if any(v is not None and v.mode == "AllowInsecureFallback" for v in modes) and not faults:
+        text = "Gateway is using AllowInsecureFallback frontend validation mode."
+        conditions.set("InsecureFrontendValidationMode", True, "ConfigurationChanged", text)
+
+
+def _programmed(db: Db, gateway: ObjectRef, row: Gateway, conditions: Conditions) -> list[dict[str, str]]:
+    """Sets Programmed from what the fleet reports; returns the addresses to show."""
+    found = db.get(INFRA_STATUS, fleet_of(db, gateway)) or InfraStatus()
+    if (rejected := rejections(db, fleet_of(db, gateway), gateway)) is not None:
+        conditions.set("Programmed", False, "Invalid", f"Envoy rejected the configuration: {rejected}")
+    elif any(a.type == "Hostname" for a in row.spec.addresses):
+        conditions.set("Programmed", False, "AddressNotUsable", "One or more Gateway addresses cannot be used")
+    elif not found.addresses:
+        conditions.set("Programmed", False, "AddressNotAssigned", found.message or "No addresses have been assigned to the Gateway")
+    elif not found.ready:
+        conditions.set("Programmed", False, "NoResources", found.message or "Envoy replicas unavailable")
+    else:
+        text = f"Address assigned to the Gateway, {found.replicas}/{found.replicas} envoy replicas available"
+        conditions.set("Programmed", True, "Programmed", text)
+    return [{"type": _address_type(a), "value": a} for a in found.addresses[:_MOST_ADDRESSES]]
+
+
+def _address_type(address: str) -> str:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return "Hostname"
+    return "IPAddress"
+
+
+def _listener(db: Db, gateway: ObjectRef, each: Judged, generation: int) -> dict[str, Any]:
+    waiting = each.certificates.pending
+    conditions = Conditions(generation, each.conditions)
+    if waiting is not None:
+        if not each.certificates.late:
+            raise Pending("secrets", waiting)
+        text = f"Secret {waiting.namespace}/{waiting.name} is not known yet"
+        conditions.set("ResolvedRefs", False, "InvalidCertificateRef", text)
+        conditions.set("Programmed", False, "Pending", text)
+    return {
+        "name": each.spec.name,
+        "attachedRoutes": db.fold(ATTACHED_ROUTES, (gateway, each.spec.name)),
+        "supportedKinds": [{"group": k.group, "kind": k.kind} if k.group is not None else {"kind": k.kind} for k in each.supported_kinds],
+        "conditions": plain(conditions.all()),
+    }

@@ -1,0 +1,92 @@
+"""What a rule matches, as IR. A match that Envoy would refuse makes its rule unacceptable, never a push fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from shared.api.routes import CookieMatch, HttpRouteMatch, NamedMatch
+from shared.features.parts.filters import Filters
+from shared.features.parts.problem import Problem, not_accepted
+from shared.features.parts.regex import regex_fault
+from shared.ir.match import StringMatch
+
+
+class Match(msgspec.Struct, frozen=True):
+    path: StringMatch | None = None
+    headers: tuple[StringMatch, ...] = ()
+    query_params: tuple[StringMatch, ...] = ()
+    method: str | None = None
+
+
+class Unmatchable(Exception):
+    """A match that cannot be translated."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.problem: Problem = not_accepted(text)
+
+
+def _checked(pattern: str) -> str:
+    if fault := regex_fault(pattern):
+        raise Unmatchable(fault)
+    return pattern
+
+
+def _string(spec: NamedMatch | CookieMatch, what: str) -> StringMatch:
+    if spec.type == "Exact":
+        return StringMatch(name=spec.name, exact=spec.value)
+    if spec.type == "RegularExpression":
+        return StringMatch(name=spec.name, safe_regex=_checked(spec.value))
+    raise Unmatchable(f"unsupported {what} match type {spec.type!r}")
+
+
+def _path(kind: str, value: str) -> StringMatch:
+    if kind == "PathPrefix":
+        return StringMatch(prefix=value)
+    if kind == "Exact":
+        return StringMatch(exact=value)
+    if kind == "RegularExpression":
+        return StringMatch(safe_regex=_checked(value))
+    raise Unmatchable(f"unsupported path match type {kind!r}")
+
+
+def match_of(spec: HttpRouteMatch) -> Match:
+    """Raises Unmatchable."""
+    headers = [_string(h, "header") for h in spec.headers]
+    if spec.method is not None:
+        headers.append(StringMatch(name=":method", exact=spec.method))
+    return Match(
+        path=_path(spec.path.type, spec.path.value) if spec.path is not None else None,
+        headers=tuple(headers),
+        query_params=tuple(_string(q, "query parameter") for q in spec.query_params),
+        method=spec.method,
+    )
+
+
+def cookies_of(spec: Iterable[CookieMatch]) -> tuple[StringMatch, ...]:
+    """Raises Unmatchable."""
+    return tuple(_string(c, "cookie") for c in spec)
+
+
+def combinations(specs: tuple[HttpRouteMatch, ...], filters: Filters) -> Iterator[tuple[Match, tuple[StringMatch, ...]]]:
+    """Every match of the rule with every cookie match of its filters; nothing where the rule matches all."""
+    if not specs and not filters.cookie_matches:
+        return
+    for spec in specs or (HttpRouteMatch(),):
+        made = match_of(spec)
+        for cookies in filters.cookie_matches or ((),):
+            yield made, cookies
+
+
+def preflight(match: Match) -> tuple[StringMatch, ...]:
+    """The headers of a CORS preflight request for what this match serves."""
+    rest = tuple(h for h in match.headers if h.name != ":method")
+    any_value = ".*"
+    return (
+        *rest,
+        StringMatch(name=":method", exact="OPTIONS"),
+        StringMatch(name="origin", safe_regex=any_value),
+        StringMatch(name="access-control-request-method", safe_regex=any_value),
+    )

@@ -1,0 +1,228 @@
+"""A route's rules for one Gateway: every match as a route without a hostname, and what could not be translated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec.structs import replace
+
+from services.translator.stages.backends import named, upstream
+from services.translator.stages.filters import filters_of, lookup_of
+from services.translator.stages.matches import Match, Unmatchable, combinations, preflight
+from services.translator.stages.metadata import resource_metadata
+from services.translator.stages.proxies import effective
+from services.translator.stages.tables import HTTP_ROUTES
+from shared.api.routes import HttpBackendRef, HttpRoute, HttpRouteRule
+from shared.core.refs import ObjectRef
+from shared.features.parts.filters import Filters
+from shared.features.parts.problem import ACCEPTED, UNSUPPORTED_VALUE, Problem, not_accepted, unresolved
+from shared.features.route.direct_response.ir import DirectResponse
+from shared.features.route.retry.translate import retry
+from shared.features.route.session_persistence.translate import session
+from shared.features.route.timeouts.translate import timeout
+from shared.incremental import Db, query
+from shared.ir.destination import BackendFilters, Destination, DestinationSetting
+from shared.ir.http import HttpRoute as HttpRouteIr
+from shared.ir.match import StringMatch
+from shared.ir.metadata import ResourceMetadata
+
+_KEPT_REASONS = ("NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent", UNSUPPORTED_VALUE)
+_IN_BACKEND_REF = ("RequestHeaderModifier", "ResponseHeaderModifier", "ExtensionRef", "URLRewrite")
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """`unaccepted` are the numbers of the rules that were dropped; `endpoints` the keys whose absence is worth a condition."""
+
+    count: int = 0
+    routes: tuple[HttpRouteIr, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    unaccepted: tuple[int, ...] = ()
+    endpoints: tuple[str, ...] = ()
+
+
+class _Backends(msgspec.Struct, frozen=True):
+    settings: tuple[DestinationSetting, ...] = ()
+    names: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+@query
+def rules(db: Db, route: ObjectRef, gateway: ObjectRef) -> Rules:
+    """All rules of an HTTPRoute as this Gateway serves them."""
+    row = db.get(HTTP_ROUTES, route)
+    if row is None:
+        return Rules()
+    routes: list[HttpRouteIr] = []
+    problems: list[Problem] = []
+    unaccepted: list[int] = []
+    for i, rule in enumerate(row.spec.rules):
+        made, faults = _rule(db, route, row, gateway, i, rule)
+        routes += made
+        problems += faults
+        if any(p.condition == ACCEPTED for p in faults):
+            unaccepted.append(i)
+    keys = {s.endpoints_ref for r in routes for d in _destinations(r) for s in d.settings if s.endpoints_ref}
+    return Rules(len(row.spec.rules), tuple(routes), tuple(problems), tuple(unaccepted), tuple(sorted(keys)))
+
+
+def _destinations(route: HttpRouteIr) -> Iterator[Destination]:
+    if route.destination is not None:
+        yield route.destination
+    yield from (m.destination for m in route.mirrors)
+
+
+def _rule(
+    db: Db, route: ObjectRef, row: HttpRoute, gateway: ObjectRef, index: int, rule: HttpRouteRule
+) -> tuple[list[HttpRouteIr], list[Problem]]:
+    name = f"{route.kind.lower()}/{route.namespace}/{route.name}/rule/{index}"
+    meta = resource_metadata(route.kind, row.metadata, rule.name or "")
+    filters = filters_of(rule.filters, lookup_of(db, route, gateway, name))
+    problems = list(filters.problems)
+    try:
+        routes = list(_matched(name, meta, rule, filters))
+    except Unmatchable as e:
+        reason = e.problem.reason if e.problem.reason in _KEPT_REASONS else UNSUPPORTED_VALUE
+        return [], [*problems, not_accepted(f"failed to process route rule {index}: {e.problem.message}", reason)]
+    backends = _backends(db, route, gateway, name, rule.backend_refs)
+    problems += [replace(p, message=f"failed to process route rule {index} {p.message}") for p in backends.problems]
+    answer, problem = _own_answer(filters, backends, rule, index)
+    if problem is not None:
+        problems.append(problem)
+    destination = Destination(
+        name=name, stat_name=_stat_name(db, route, gateway, rule, index, backends.names), settings=backends.settings, metadata=meta
+    )
+    return [_answered(r, answer, destination, bool(filters.problems)) for r in routes], problems
+
+
+def _answered(route: HttpRouteIr, answer: int | None, destination: Destination, forced: bool) -> HttpRouteIr:
+    own = route.direct_response is not None or route.redirect is not None
+    if answer is not None and (forced or not own):
+        return replace(route, direct_response=DirectResponse(status_code=answer))
+    return route if own else replace(route, destination=destination)
+
+
+def _own_answer(filters: Filters, backends: _Backends, rule: HttpRouteRule, index: int) -> tuple[int | None, Problem | None]:
+    """The status that the proxy must answer whatever endpoints there are; what endpoints decide is decided in `assemble`."""
+    if filters.problems:
+        return 500, None
+    if all(s.invalid for s in backends.settings):
+        return 500, None
+    if any(s.is_dynamic_resolver for s in backends.settings):
+        host = filters.url_rewrite.host if filters.url_rewrite is not None else None
+        if host is not None and host.path_regex is not None:
+            text = "host rewrite from path (PathRegex) is not supported with a dynamic resolver backend"
+            return 500, unresolved(f"failed to process route rule {index}: {text}", UNSUPPORTED_VALUE)
+        if len(rule.backend_refs) > 1:
+            text = "dynamic resolver is not supported for multiple backendRefs"
+            return 500, unresolved(f"failed to process route rule {index}: {text}", "InvalidBackendRef")
+    return None, None
+
+
+def _matched(name: str, meta: ResourceMetadata, rule: HttpRouteRule, filters: Filters) -> Iterator[HttpRouteIr]:
+    """The rule's matches with everything but their destination. Raises Unmatchable."""
+    persistence, problem = session(rule.session_persistence, name)
+    if problem is not None:
+        raise Unmatchable(problem.message)
+    base = HttpRouteIr(
+        name=f"{name}/match/-1",
+        metadata=meta,
+        add_request_headers=filters.add_request_headers,
+        remove_request_headers=filters.remove_request_headers,
+        add_response_headers=filters.add_response_headers,
+        remove_response_headers=filters.remove_response_headers,
+        redirect=filters.redirect,
+        direct_response=filters.direct_response,
+        url_rewrite=filters.url_rewrite,
+        mirrors=filters.mirrors,
+        cors=filters.cors,
+        timeout=timeout(rule.timeouts, rule.retry is not None),
+        retry=retry(rule.retry, rule.timeouts.backend_request if rule.timeouts is not None else None),
+    )
+    matches = tuple(combinations(rule.matches, filters))
+    if not matches:
+        yield base
+    for i, (match, cookies) in enumerate(matches):
+        at = f"{name}/match/{i}"
+        yield replace(_with(base, match, cookies), name=at, session_persistence=persistence)
+        if filters.cors is not None and match.method not in (None, "OPTIONS") and not cookies:
+            yield HttpRouteIr(
+                name=f"{at}/cors-preflight",
+                metadata=meta,
+                path_match=match.path,
+                header_matches=preflight(match),
+                query_param_matches=match.query_params,
+                cors=filters.cors,
+            )
+
+
+def _with(base: HttpRouteIr, match: Match, cookies: tuple[StringMatch, ...]) -> HttpRouteIr:
+    return replace(
+        base, path_match=match.path, header_matches=match.headers, query_param_matches=match.query_params, cookie_matches=cookies
+    )
+
+
+def _backends(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, refs: tuple[HttpBackendRef, ...]) -> _Backends:
+    settings: list[DestinationSetting] = []
+    problems: list[Problem] = []
+    names: list[str] = []
+    for i, ref in enumerate(refs):
+        setting, problem = _setting(db, route, gateway, f"{name}/backend/{i}", ref)
+        if problem is not None:
+            problems.append(replace(problem, message=f"backendRef {i}: {problem.message}"))
+        names.append(f"{ref.namespace or route.namespace}/{ref.name}" if ref.weight else "")
+        if ref.weight:
+            settings.append(setting)
+    return _Backends(tuple(settings), tuple(names), tuple(problems))
+
+
+def _setting(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, ref: HttpBackendRef) -> tuple[DestinationSetting, Problem | None]:
+    invalid = DestinationSetting(name=name, weight=ref.weight, invalid=True)
+    if (problem := _filters_fault(ref)) is not None:
+        return invalid, problem
+    found = upstream(db, ref, route.namespace, route.kind, gateway)
+    if found.setting is None:
+        return invalid, found.problem
+    setting = named(found.setting, name, ref.weight)
+    if not ref.filters or not ref.weight:
+        return setting, None
+    filters = filters_of(ref.filters, lookup_of(db, route, gateway, name))
+    if filters.problems:
+        return invalid, unresolved("\n".join(p.message for p in filters.problems), "InvalidBackendFilters")
+    own = BackendFilters(
+        add_request_headers=filters.add_request_headers,
+        remove_request_headers=filters.remove_request_headers,
+        add_response_headers=filters.add_response_headers,
+        remove_response_headers=filters.remove_response_headers,
+        url_rewrite=filters.url_rewrite,
+    )
+    return replace(setting, filters=own), None
+
+
+def _filters_fault(ref: HttpBackendRef) -> Problem | None:
+    for each in ref.filters:
+        if each.type == "URLRewrite" and each.url_rewrite is not None and each.url_rewrite.path is not None:
+            return unresolved("URLRewrite path modifier is not supported within BackendRef", "UnsupportedRefValue")
+    if any(each.type not in _IN_BACKEND_REF for each in ref.filters):
+        supported = "RequestHeaderModifier, ResponseHeaderModifier, URLRewrite and gateway.envoyproxy.io/HTTPRouteFilter"
+        text = f"Specific filter is not supported within BackendRef, only {supported} are supported"
+        return unresolved(text, "UnsupportedRefValue")
+    return None
+
+
+def _stat_name(db: Db, route: ObjectRef, gateway: ObjectRef, rule: HttpRouteRule, index: int, names: tuple[str, ...]) -> str | None:
+    metrics = effective(db, gateway).spec.telemetry.metrics
+    if metrics is None or not metrics.cluster_stat_name:
+        return None
+    values = {
+        "%ROUTE_NAME%": route.name,
+        "%ROUTE_NAMESPACE%": route.namespace,
+        "%ROUTE_KIND%": route.kind.lower(),
+        "%ROUTE_RULE_NAME%": rule.name if rule.name is not None else "-",
+        "%ROUTE_RULE_NUMBER%": str(index),
+        "%BACKEND_REFS%": "|".join(names),
+    }
+    text = metrics.cluster_stat_name
+    for operator, value in values.items():
+        text = text.replace(operator, value)
+    return text

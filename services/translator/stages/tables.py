@@ -1,0 +1,136 @@
+"""The input: one table a kind, keyed by ObjectRef, and the indexes that answer 'who names this?' without a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from services.translator.settings import Environment, TranslatorSettings
+from shared.api.base import Object
+from shared.api.core import ConfigMap, EndpointSlice, Namespace, Secret, Service, ServiceImport
+from shared.api.envoy import GROUP as ENVOY
+from shared.api.envoy import Backend, EnvoyProxy
+from shared.api.gateway import GROUP as GATEWAY
+from shared.api.gateway import Gateway, GatewayClass, ReferenceGrant
+from shared.api.parse import KINDS, MCS_GROUP, Invalid
+from shared.api.routes import HttpRoute, HttpRouteFilterObject, OtherObject
+from shared.core.refs import GatewayRef, ObjectRef
+from shared.incremental import Db, Table
+from shared.ir.status import InfraStatus, XdsStatus
+
+OWNER_NAMESPACE = "gateway.envoyproxy.io/owning-gateway-namespace"
+OWNER_NAME = "gateway.envoyproxy.io/owning-gateway-name"
+OWNER_CLASS = "gateway.envoyproxy.io/owning-gatewayclass"
+SERVICE_LABEL = {"kubernetes.io/service-name": "Service", "multicluster.kubernetes.io/service-name": "ServiceImport"}
+
+ENVIRONMENT: Table[str, Environment] = Table("environment")
+NAMESPACES: Table[ObjectRef, Namespace] = Table("namespaces")
+SERVICES: Table[ObjectRef, Service] = Table("services")
+SERVICE_IMPORTS: Table[ObjectRef, ServiceImport] = Table("service_imports")
+ENDPOINT_SLICES: Table[ObjectRef, EndpointSlice] = Table("endpoint_slices")
+SECRETS: Table[ObjectRef, Secret] = Table("secrets", wanted=True)
+CONFIG_MAPS: Table[ObjectRef, ConfigMap] = Table("config_maps", wanted=True)
+CLASSES: Table[ObjectRef, GatewayClass] = Table("gateway_classes")
+GATEWAYS: Table[ObjectRef, Gateway] = Table("gateways")
+GRANTS: Table[ObjectRef, ReferenceGrant] = Table("reference_grants")
+HTTP_ROUTES: Table[ObjectRef, HttpRoute] = Table("http_routes")
+HTTP_ROUTE_FILTERS: Table[ObjectRef, HttpRouteFilterObject] = Table("http_route_filters")
+PROXIES: Table[ObjectRef, EnvoyProxy] = Table("envoy_proxies")
+BACKENDS: Table[ObjectRef, Backend] = Table("backends")
+OTHERS: Table[ObjectRef, OtherObject] = Table("unsupported_kinds")
+INVALID: Table[ObjectRef, Invalid] = Table("invalid")
+FAILED: Table[ObjectRef, str] = Table("failed")
+"""Objects whose translation crashed, with what it said."""
+LATE: Table[ObjectRef, bool] = Table("late")
+"""Wanted objects that nobody answered for too long: statuses say so, shards go on waiting."""
+INFRA_STATUS: Table[GatewayRef, InfraStatus] = Table("infra_status")
+XDS_STATUS: Table[tuple[GatewayRef, str], XdsStatus] = Table("xds_status")
+
+TABLES: dict[type[Object], Table[ObjectRef, Any]] = {
+    Namespace: NAMESPACES,
+    Service: SERVICES,
+    ServiceImport: SERVICE_IMPORTS,
+    EndpointSlice: ENDPOINT_SLICES,
+    Secret: SECRETS,
+    ConfigMap: CONFIG_MAPS,
+    GatewayClass: CLASSES,
+    Gateway: GATEWAYS,
+    ReferenceGrant: GRANTS,
+    HttpRoute: HTTP_ROUTES,
+    HttpRouteFilterObject: HTTP_ROUTE_FILTERS,
+    EnvoyProxy: PROXIES,
+    Backend: BACKENDS,
+    OtherObject: OTHERS,
+}
+
+
+def table_of(ref: ObjectRef) -> Table[ObjectRef, Any] | None:
+    """The table of an object's kind; None for a kind that nothing here reads."""
+    kind = KINDS.get((ref.group, ref.kind))
+    return None if kind is None else TABLES[kind]
+
+
+def _service_keys(ref: ObjectRef, service: Service) -> Iterator[tuple[str, ...]]:
+    labels = service.metadata.labels
+    if OWNER_NAME in labels:
+        yield (ref.namespace, labels.get(OWNER_NAMESPACE, ""), labels[OWNER_NAME])
+    if OWNER_CLASS in labels:
+        yield (ref.namespace, labels[OWNER_CLASS])
+
+
+def _slice_keys(ref: ObjectRef, row: EndpointSlice) -> Iterator[tuple[str, str, str]]:
+    for label, kind in SERVICE_LABEL.items():
+        if name := row.metadata.labels.get(label):
+            yield (kind, ref.namespace, name)
+            return
+
+
+SERVICES_BY_OWNER = SERVICES.index("by_owner", _service_keys)
+SLICES_BY_SERVICE = ENDPOINT_SLICES.index("by_service", _slice_keys)
+GRANTS_BY_NAMESPACE = GRANTS.index("by_namespace", lambda ref, _: (ref.namespace,))
+GATEWAYS_BY_CLASS = GATEWAYS.index("by_class", lambda _, g: (g.spec.gateway_class_name,))
+GATEWAYS_BY_PROXY = GATEWAYS.index(
+    "by_proxy",
+    lambda ref, g: (
+        (proxy_ref(ref.namespace, g.spec.infrastructure.parameters_ref.name),)
+        if g.spec.infrastructure is not None and g.spec.infrastructure.parameters_ref is not None
+        else ()
+    ),
+)
+CLASSES_BY_PROXY = CLASSES.index(
+    "by_proxy",
+    lambda _, c: (
+        (proxy_ref(c.spec.parameters_ref.namespace or "default", c.spec.parameters_ref.name),) if c.spec.parameters_ref is not None else ()
+    ),
+)
+REJECTIONS = XDS_STATUS.index("by_object", lambda key, row: {(key[0], o) for r in row.rejections for o in r.objects})
+
+
+def proxy_ref(namespace: str, name: str) -> ObjectRef:
+    return ObjectRef(ENVOY, "EnvoyProxy", namespace, name)
+
+
+def class_ref(name: str) -> ObjectRef:
+    return ObjectRef(GATEWAY, "GatewayClass", "", name)
+
+
+def gateway_ref(namespace: str, name: str) -> ObjectRef:
+    return ObjectRef(GATEWAY, "Gateway", namespace, name)
+
+
+def service_import_ref(namespace: str, name: str) -> ObjectRef:
+    return ObjectRef(MCS_GROUP, "ServiceImport", namespace, name)
+
+
+def core_ref(kind: str, namespace: str, name: str) -> ObjectRef:
+    return ObjectRef("", kind, namespace, name)
+
+
+def environment(db: Db) -> Environment:
+    found = db.get(ENVIRONMENT, "")
+    assert found is not None, "a Translator sets its environment first"
+    return found
+
+
+def settings(db: Db) -> TranslatorSettings:
+    return environment(db).settings

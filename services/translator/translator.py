@@ -1,0 +1,170 @@
+"""The translator without its bus: objects in, differences of shards, infrastructure and statuses out. Pure but for what it remembers.
+
+One object's changes go in, and only what they change comes out; nothing here waits, and nothing raises because of an object.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from services.translator.emit.outputs import INFRA, OUTPUTS, SHARDS, STATUSES
+from services.translator.settings import Environment, TranslatorSettings
+from services.translator.stages.attach import attachments
+from services.translator.stages.gateways import members
+from services.translator.stages.proxies import fleet_of
+from services.translator.stages.tables import ENVIRONMENT, FAILED, INFRA_STATUS, INVALID, LATE, XDS_STATUS, table_of
+from shared.api.parse import Invalid, parse
+from shared.core.refs import GatewayRef, ObjectRef
+from shared.incremental import ABSENT, Collection, Db, Table
+from shared.ir.base import encode
+from shared.ir.shards import GATEWAY
+from shared.ir.status import InfraStatus, StatusPart, XdsStatus
+
+RawObject = bytes | str | Mapping[str, Any]
+PATIENCE = 2.0
+"""Seconds that a wanted object may stay unknown before a condition says so."""
+
+
+class Outputs(msgspec.Struct):
+    """What changed since the last call. None stands for a removal.
+
+    `shards` and `infra` are encoded JSON (shared.ir.base.encode); `statuses` are keyed (object, '<ns>/<name>' of the Gateway or '').
+    `removed` are fleets that are gone as a whole; `shards` does not repeat them.
+    `wants` and `pending` are whole, not differences: all objects that translation reads on demand, and for each fleet those of
+    them that nobody has answered for yet, so that its outputs there are the last known ones.
+    """
+
+    shards: dict[GatewayRef, dict[str, bytes | None]]
+    infra: dict[GatewayRef, bytes | None]
+    statuses: dict[tuple[ObjectRef, str], StatusPart | None]
+    wants: frozenset[ObjectRef]
+    pending: dict[GatewayRef, frozenset[ObjectRef]]
+    removed: frozenset[GatewayRef] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.shards or self.infra or self.statuses or self.removed)
+
+
+class Translator:
+    """Not thread-safe. `open_secret` turns one value of a Secret's data into bytes (ValueError where it cannot)."""
+
+    def __init__(
+        self,
+        settings: TranslatorSettings,
+        open_secret: Callable[[str], bytes],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.db = Db(outputs=OUTPUTS)
+        self.db.apply({ENVIRONMENT: {"": Environment(settings, open_secret, now)}})
+        self._clock = clock
+        self._answered: set[ObjectRef] = set()
+        self._since: dict[ObjectRef, float] = {}
+        self._failed: dict[ObjectRef, str] = {}
+
+    def apply(self, changes: Mapping[ObjectRef, RawObject | None]) -> Outputs:
+        """Objects as raw JSON or as plain data; None for one that is gone. Kinds that nothing here reads are ignored."""
+        rows: dict[Table[Any, Any], dict[Any, Any]] = {INVALID: {}}
+        for ref, raw in changes.items():
+            table = table_of(ref)
+            if table is None:
+                continue
+            row = None if raw is None else parse(ref, raw)
+            bad = isinstance(row, Invalid)
+            rows.setdefault(table, {})[ref] = None if bad else row
+            rows[INVALID][ref] = row if bad else None
+            if table.wanted:
+                self._answered.add(ref)
+        self.db.apply(rows)
+        return self._outputs()
+
+    def answer_absent(self, *refs: ObjectRef) -> None:
+        """Wanted objects that do not exist; counts at the next `apply`."""
+        self.db.apply({table: {ref: None} for ref in refs if (table := table_of(ref)) is not None})
+        self._answered.update(refs)
+
+    def apply_infra_status(self, fleet: GatewayRef, status: InfraStatus | None) -> None:
+        """Where a fleet can be reached and whether it runs (Gateway addresses and Programmed); counts at the next `apply`."""
+        self.db.apply({INFRA_STATUS: {fleet: status}})
+
+    def apply_xds_status(self, fleet: GatewayRef, replica: str, status: XdsStatus | None) -> None:
+        """What one xds_server replica says; counts at the next `apply`.
+
+        A rejection becomes Programmed=False (reason Invalid) on the objects that it names.
+        """
+        self.db.apply({XDS_STATUS: {(fleet, replica): status}})
+
+    def deadline_pending(self) -> Outputs:
+        """Makes statuses speak of what stayed unknown for PATIENCE; shards go on waiting. To be called now and then."""
+        limit = self._clock() - PATIENCE
+        self.db.apply({LATE: {ref: True for ref, since in self._since.items() if since <= limit}})
+        return self._outputs()
+
+    def provenance(self, fleet: GatewayRef, key: str) -> frozenset[ObjectRef]:
+        """The objects that a shard was computed from."""
+        found = (self.db.provenance(each, (fleet, key)) for each in SHARDS)
+        return frozenset(ref for rows in found for _, ref in rows if isinstance(ref, ObjectRef))
+
+    def _outputs(self) -> Outputs:
+        self.db.settle()
+        self._note_failures()
+        wants = frozenset(ref for _, ref in self.db.wants())
+        unknown = self._note_unknown(wants)
+        shards: dict[GatewayRef, dict[str, bytes | None]] = {}
+        for each in SHARDS:
+            for (fleet, key), new in self._drained(each):
+                shards.setdefault(fleet, {})[key] = None if new is None else encode(new)
+        removed = frozenset(fleet for fleet, own in shards.items() if own.get(GATEWAY, b"") is None)
+        shards = {fleet: own for fleet, own in shards.items() if fleet not in removed}
+        infra = {fleet: None if new is None else encode(new) for fleet, new in self._drained(INFRA)}
+        statuses = {at: new for collection in STATUSES for at, new in self._drained(collection)}
+        return Outputs(shards, infra, statuses, wants, self._pending(unknown) if unknown else {}, removed)
+
+    def _drained(self, collection: Collection[Any, Any]) -> Iterable[tuple[Any, Any]]:
+        for at, (_, new) in self.db.drain(collection).items():
+            yield at, None if new is ABSENT else new
+
+    def _note_failures(self) -> None:
+        """A translation that crashed costs its object: the object's status says so."""
+        failed: dict[ObjectRef, str] = {}
+        translations: tuple[Collection[Any, Any], ...] = (*SHARDS, INFRA)
+        for each in translations:
+            for key, error in self.db.failures(each).items():
+                for ref in self._behind(key):
+                    failed[ref] = f"{type(error).__name__}: {error}"
+        if failed != self._failed:
+            self.db.apply({FAILED: {**dict.fromkeys(self._failed), **failed}})
+            self._failed = failed
+            self.db.settle()
+
+    def _behind(self, key: Any) -> Iterable[ObjectRef]:
+        if isinstance(key, ObjectRef):
+            return (key,)
+        return members(self.db, key if isinstance(key, GatewayRef) else key[0])
+
+    def _note_unknown(self, wants: frozenset[ObjectRef]) -> frozenset[ObjectRef]:
+        self._answered &= wants
+        unknown = wants - self._answered
+        now = self._clock()
+        self._since = {ref: self._since.get(ref, now) for ref in unknown}
+        return unknown
+
+    def _pending(self, unknown: frozenset[ObjectRef]) -> dict[GatewayRef, frozenset[ObjectRef]]:
+        found: dict[GatewayRef, set[ObjectRef]] = {}
+        for each in OUTPUTS:
+            for key in self.db.pending(each):
+                for fleet in self._fleets(key):
+                    found.setdefault(fleet, set()).update(unknown)
+        return {fleet: frozenset(refs) for fleet, refs in found.items()}
+
+    def _fleets(self, key: Any) -> Iterable[GatewayRef]:
+        if isinstance(key, GatewayRef):
+            return (key,)
+        if not isinstance(key, ObjectRef):
+            return (key[0],)
+        return (fleet_of(self.db, key),) if key.kind == "Gateway" else [each.fleet for each in attachments(self.db, key)]

@@ -1,0 +1,117 @@
+"""How the reference cases reach Headgate: plain objects in, assembled IR and statuses out."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from services.translator.settings import TranslatorSettings
+from services.translator.translator import Outputs, Translator
+from shared.core.refs import ObjectRef
+from shared.ir.assemble import assemble
+from shared.ir.base import encode
+from shared.ir.shards import parse
+from shared.ir.status import StatusPart
+
+
+def open_plain(value: str) -> bytes:
+    """Reference cases hold Secrets as Kubernetes does: base64."""
+    return base64.b64decode(value)
+
+
+def ref_of(obj: dict[str, Any]) -> ObjectRef:
+    group, _, _ = obj.get("apiVersion", "").rpartition("/")
+    return ObjectRef(group, obj["kind"], obj["metadata"].get("namespace") or "", obj["metadata"]["name"])
+
+
+def settings_of(settings: dict[str, Any]) -> TranslatorSettings:
+    return TranslatorSettings(
+        controller_namespace=settings.get("controllerNamespace") or "envoy-gateway-system",
+        gateway_namespace_mode=bool(settings.get("gatewayNamespaceMode")),
+        running_on_host=bool(settings.get("runningOnHost")),
+        backend=bool(settings.get("backend")),
+        envoy_patch_policy=bool(settings.get("envoyPatchPolicy")),
+        sds=bool(settings.get("sds")),
+        envoy_proxy=settings.get("envoyProxy"),
+    )
+
+
+def with_ages(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Cases hold Gateways and routes in the order that Envoy Gateway's provider layer gives them, which is by age: ages say so."""
+    aged = [o for o in objects if o["kind"] in ("Gateway", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ListenerSet")]
+    ages = {id(o): f"2000-01-01T{i // 3600:02}:{i // 60 % 60:02}:{i % 60:02}Z" for i, o in enumerate(aged)}
+    return [{**o, "metadata": {**o["metadata"], "creationTimestamp": ages[id(o)]}} if id(o) in ages else o for o in objects]
+
+
+def translated(objects: list[dict[str, Any]], settings: dict[str, Any]) -> Outputs:
+    """Everything that a fresh translator makes of the objects, every wanted object that is not among them being absent."""
+    translator = Translator(settings_of(settings), open_plain)
+    outputs = translator.apply({ref_of(o): o for o in with_ages(objects)})
+    while missing := frozenset().union(*outputs.pending.values()):
+        translator.answer_absent(*missing)
+        later = translator.apply({})
+        for fleet, shards in later.shards.items():
+            outputs.shards.setdefault(fleet, {}).update(shards)
+        outputs.infra.update(later.infra)
+        outputs.statuses.update(later.statuses)
+        outputs.pending = later.pending
+    return outputs
+
+
+def translate(objects: list[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:
+    outputs = translated(objects, settings)
+    statuses = merged_statuses(outputs.statuses.values(), objects)
+    xds = {}
+    for fleet, shards in outputs.shards.items():
+        whole = {key: parse(key, data) for key, data in shards.items() if data is not None}
+        xds[str(fleet)] = json.loads(encode(assemble(whole)))
+    infra = {str(fleet): json.loads(data) for fleet, data in outputs.infra.items() if data is not None}
+    proxies = {(s["namespace"], s["name"]): s["status"] for s in statuses if s["kind"] == "EnvoyProxy"}
+    for each in infra.values():
+        _show_proxy_status(each, proxies)
+    return {"xdsIR": xds, "infraIR": infra, "status": statuses}
+
+
+def _show_proxy_status(infra: dict[str, Any], proxies: dict[tuple[str, str], Any]) -> None:
+    """Envoy Gateway's infra IR shows the EnvoyProxy with its status; ours keeps statuses apart, so the two are joined here."""
+    config = (infra.get("proxy") or {}).get("config")
+    if config is None:
+        return
+    meta = config.get("metadata", {})
+    status = proxies.get((meta.get("namespace") or "", meta.get("name") or ""))
+    ancestors = [a for a in (status or {}).get("ancestors", ()) if a["ancestorRef"]["kind"] == "Gateway"]
+    if ancestors:
+        config["status"] = {"ancestors": ancestors}
+
+
+def merged_statuses(parts: Iterable[StatusPart | None], objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Parts joined into whole statuses as the status writer does; parents in the order in which the object names them."""
+    by_ref: dict[ObjectRef, list[StatusPart]] = {}
+    for part in parts:
+        if part is not None:
+            by_ref.setdefault(ObjectRef(part.group, part.kind, part.namespace, part.name), []).append(part)
+    specs = {ref_of(o): o.get("spec") or {} for o in objects}
+    found = []
+    for ref, own in by_ref.items():
+        status: dict[str, Any] = {}
+        for part in sorted(own, key=lambda p: p.gateway):
+            for field, value in part.status.items():
+                status[field] = status.get(field, []) + value if isinstance(value, list) else value
+        order = specs.get(ref, {}).get("parentRefs") or []
+        if "parents" in status:
+            status["parents"].sort(key=lambda p: order.index(p["parentRef"]) if p["parentRef"] in order else len(order))
+        found.append({"kind": ref.kind, "namespace": ref.namespace, "name": ref.name, "status": json.loads(encode(status))})
+    return found
+
+
+def render(ir: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    from tests.golden.render_adapter import golden_render
+
+    result: dict[str, Any] = golden_render(ir, settings)
+    return result
+
+
+def ratelimit(http: list[dict[str, Any]]) -> dict[str, Any]:
+    raise NotImplementedError("the rate limit service's configuration")
