@@ -28,6 +28,9 @@ from cryptography.x509.oid import NameOID
 
 from shared.core.sealing import encode_key, new_key
 
+SEALING_KEY = "bus/key"
+SEALING_KEY = "bus/key"
+"""Path of the key for secret values, below the folder of `generate`."""
 LIFETIME = timedelta(days=365 * 5)
 RENEW_BEFORE = timedelta(days=30)
 NAMESPACE = "envoy-gateway-system"
@@ -99,7 +102,7 @@ def generate(folder: Path, *, hosts: Iterable[str] = (), overwrite: bool = False
         for part, pair in pairs.items():
             written += _write(folder / part, {"ca.crt": ca, "tls.crt": pair.certificate}, 0o644)
             written += _write(folder / part, {"tls.key": pair.key}, 0o600)
-    once = {"envoy-oidc-hmac/hmac-secret": secrets.token_bytes(32), "bus/key": encode_key(new_key()).encode()}
+    once = {"envoy-oidc-hmac/hmac-secret": secrets.token_bytes(32), SEALING_KEY: encode_key(new_key()).encode()}
     missing = {name: content for name, content in once.items() if overwrite or not (folder / name).exists()}
     return written + _write(folder, missing, 0o600)
 

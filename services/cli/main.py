@@ -157,15 +157,16 @@ def diff(
     _run(main())
 
 
-@app.command(epilog="Example: `headgate certgen ./certs`")
+@app.command(epilog="Example: `headgate certgen ./certs --host xds.example.com`")
 def certgen(
     folder: Annotated[Path, typer.Argument(help="Where to write; what is there and still good is kept.")],
+    host: Annotated[list[str] | None, typer.Option(help="A further name or address in the certificates; may be repeated.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Make everything anew.")] = False,
 ) -> None:
     """Make the certificates, the HMAC secret and the key that seals secrets on the bus."""
     from services.cli.certgen import generate
 
-    for path in generate(folder, overwrite=overwrite):
+    for path in generate(folder, hosts=host or (), overwrite=overwrite):
         out.print(f"wrote {path}")
 
 

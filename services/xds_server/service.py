@@ -9,10 +9,11 @@ import msgspec
 import structlog
 
 from services.xds_server.server import XdsServer
+from services.xds_server.settings import XdsSettings
 from shared.bus.connection import Bus
 from shared.bus.snapshot import SnapshotReader
 from shared.bus.table import TableWriter
-from shared.core import names
+from shared.core import durations, names
 from shared.core.refs import GatewayRef
 from shared.core.sealing import Sealer
 from shared.ir.status import XdsStatus
@@ -57,9 +58,21 @@ class Statuses:
         return f"{gateway.subject('status.xds')}.{names.escape(self._replica)}"
 
 
+def xds_settings(settings: Settings) -> XdsSettings:
+    """Certificates as certgen lays them out; without a certificate folder plaintext, which XdsServer allows on loopback only."""
+    age = settings.config.xds_server.max_connection_age
+    folder = settings.cert_dir / "envoy-gateway" if settings.cert_dir else None
+    return XdsSettings(
+        certificate=str(folder / "tls.crt") if folder else None,
+        private_key=str(folder / "tls.key") if folder else None,
+        client_ca=str(folder / "ca.crt") if folder else None,
+        max_stream_age=durations.parse(age) / 1e9 if age else None,
+    )
+
+
 async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
     sealer = Sealer.from_files([Path(p) for p in settings.bus.sealing_key_files])
-    server = XdsServer(settings, sealer.open, registry=ops.registry)
+    server = XdsServer(xds_settings(settings), sealer.open)
     ops.wait("waiting for NATS")
     try:
         bus = await or_stopped(stop, Bus.connect(settings.bus, service=settings.service))
@@ -67,7 +80,7 @@ async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
         return
     statuses = Statuses(bus, settings.holder)
     server.on_status(statuses.note)
-    ops.details = server.details
+    ops.details = lambda: {"streams": server.streams}
     try:
         await all_or_stopped(
             stop, _follow(bus, server, ops), server.serve(f"{settings.xds_host}:{settings.xds_port}", stop), statuses.publish()
@@ -85,7 +98,7 @@ async def _follow(bus: Bus, server: XdsServer, ops: Ops) -> None:
             if version.removed:
                 server.remove(version.gateway)
             else:
-                await server.update(version.gateway, version.version, version.incarnation, version.changed, version.full)
+                server.update(version.gateway, version.version, version.incarnation, version.changed, version.full)
             ops.backlog.leave()
             log.info(
                 "serving", gateway=str(version.gateway), version=version.version, shards=len(version.changed), trace=version.trace[3:35]

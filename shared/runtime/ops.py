@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Gauge, generate_latest
 
 from shared.runtime.backlog import Backlog
 
@@ -79,7 +79,7 @@ class Ops:
         return web.Response(status=503, text=self.not_ready + "\n") if self.not_ready else web.Response(text="ok\n")
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self.registry), content_type="text/plain", charset="utf-8")
+        return web.Response(body=generate_latest(REGISTRY) + generate_latest(self.registry), content_type="text/plain", charset="utf-8")
 
     async def _status(self, _: web.Request) -> web.Response:
         return web.json_response(self.status())

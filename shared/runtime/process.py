@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -56,11 +57,12 @@ def announce(settings: Settings, ops: Ops) -> None:
     folder = settings.state_dir / "services"
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
+        host = socket.gethostname() if settings.ops_host in ("0.0.0.0", "::") else settings.ops_host
         note = {
             "service": settings.service,
             "replica": settings.holder,
             "pid": os.getpid(),
-            "ops": f"http://{settings.ops_host}:{ops.port}",
+            "ops": f"http://{host}:{ops.port}",
         }
         draft = folder / f".{settings.holder}"
         draft.write_text(json.dumps(note))

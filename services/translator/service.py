@@ -1,0 +1,169 @@
+"""translator: resources in, IR, statuses and wants out. One replica writes, by lease; a stage without I/O but the bus."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Coroutine, Iterable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from services.translator.inbox import Arrived, Inbox
+from services.translator.publishing import Publishing
+from services.translator.settings import TranslatorSettings
+from services.translator.translator import Outputs, Translator
+from shared.bus.connection import Bus
+from shared.bus.errors import NoLongerWriter
+from shared.bus.lease import Lease
+from shared.core.sealing import Sealer
+from shared.runtime import trace
+from shared.runtime.config import EnvoyGateway
+from shared.runtime.ops import Ops
+from shared.runtime.settings import Settings
+from shared.runtime.waiting import Stopped, all_or_stopped, or_stopped
+
+log = structlog.get_logger("translator")
+
+PARTITION = "translator-0"
+PENDING_SECONDS = 2.0
+"""How long a read may stay unanswered before it becomes a condition (law 2)."""
+INLINE = 100
+"""Up to so many changed objects a translation runs on the event loop; more of them would hold up lease and connection."""
+
+
+def translator_settings(config: EnvoyGateway, namespace: str) -> TranslatorSettings:
+    """What translation needs of the static configuration."""
+    provider = config.provider
+    kubernetes = provider.kubernetes
+    infrastructure = provider.custom.infrastructure if provider.custom else None
+    return TranslatorSettings(
+        controller_name=config.gateway.controller_name,
+        controller_namespace=namespace,
+        gateway_namespace_mode=bool(kubernetes and kubernetes.deploy and kubernetes.deploy.type == "GatewayNamespace"),
+        running_on_host=infrastructure is not None and infrastructure.type == "Host",
+        backend=config.extension_apis.enable_backend,
+        envoy_patch_policy=config.extension_apis.enable_envoy_patch_policy,
+        sds=config.extension_apis.enable_sds_secret_ref,
+        envoy_proxy=config.envoy_proxy,
+    )
+
+
+async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
+    sealer = Sealer.from_files([Path(p) for p in settings.bus.sealing_key_files])
+    ops.wait("waiting for NATS")
+    try:
+        bus = await or_stopped(stop, Bus.connect(settings.bus, service=settings.service))
+    except Stopped:
+        return
+    lease = Lease(bus, PARTITION, settings.holder)
+    try:
+        while not stop.is_set():
+            ops.wait("standing by: another replica translates")
+            ops.ready()
+            await or_stopped(stop, lease.acquire())
+            ops.wait("reading resources")
+            log.info("active", epoch=lease.epoch)
+            term = _Term(settings, ops, bus, lease.epoch, sealer)
+            try:
+                await all_or_stopped(stop, *term.works(), lease.lost.wait())
+            except NoLongerWriter as e:
+                log.warning("superseded", reason=str(e))
+            finally:
+                await term.close()
+    except Stopped:
+        pass
+    finally:
+        await lease.release()
+        await bus.close()
+
+
+class _Term:
+    """From taking the lease to losing it."""
+
+    def __init__(self, settings: Settings, ops: Ops, bus: Bus, epoch: int, sealer: Sealer) -> None:
+        self._ops = ops
+        self._inbox = Inbox(bus)
+        self._publishing = Publishing(bus, epoch)
+        self._translator = Translator(translator_settings(settings.config, settings.namespace), sealer.open)
+        self._first = True
+        self._pending_since: float | None = None
+        ops.details = lambda: {"epoch": epoch, "versions": self._publishing.versions, "waitingFor": sorted(self._inbox.waiting_for)}
+
+    def works(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        return (
+            self._inbox.follow_resources(),
+            self._inbox.follow_infrastructure(),
+            self._inbox.follow_proxies(),
+            self._translate(),
+        )
+
+    async def close(self) -> None:
+        await self._inbox.close()
+        await self._publishing.close()
+
+    async def _translate(self) -> None:
+        await self._publishing.open()
+        loop = asyncio.get_running_loop()
+        while True:
+            arrived = await self._next(loop)
+            self._ops.backlog.enter()
+            traceparent = trace.follow({trace.HEADER: arrived.trace} if arrived and arrived.trace else None)
+            outputs = await self._run(arrived)
+            await self._publish(arrived, outputs, traceparent)
+            if outputs.pending and self._pending_since is None:
+                self._pending_since = loop.time()
+            elif not outputs.pending:
+                self._pending_since = None
+            self._ops.backlog.leave()
+            if self._first:
+                self._first = False
+                self._ops.ready()
+                gc.collect()
+                gc.freeze()
+
+    async def _next(self, loop: asyncio.AbstractEventLoop) -> Arrived | None:
+        """What arrived, or None when a pending read has waited long enough."""
+        if self._pending_since is None:
+            return await self._inbox.take()
+        try:
+            async with asyncio.timeout_at(self._pending_since + PENDING_SECONDS):
+                return await self._inbox.take()
+        except TimeoutError:
+            self._pending_since = None
+            return None
+
+    async def _run(self, arrived: Arrived | None) -> Outputs:
+        if arrived is not None and len(arrived.objects) > INLINE:
+            return await asyncio.to_thread(self._step, arrived)
+        return self._step(arrived)
+
+    def _step(self, arrived: Arrived | None) -> Outputs:
+        if arrived is None:
+            return self._translator.deadline_pending()
+        parts = [self._translator.apply_infra_status(*each) for each in arrived.infra.items()]
+        parts += [self._translator.apply_xds_status(*at, xds) for at, xds in arrived.xds.items()]
+        return merged((*parts, self._translator.apply({**arrived.objects, **dict.fromkeys(arrived.absent)})))
+
+    async def _publish(self, arrived: Arrived | None, outputs: Outputs, traceparent: str) -> None:
+        causes = tuple(arrived.causes) if arrived is not None else ("an answer did not come in time",)
+        out = self._publishing
+        await out.wants(outputs.wants)
+        if self._first:
+            await out.first(outputs.shards, outputs.infra, outputs.statuses)
+        await out.shards(outputs.shards, frozenset(outputs.pending), causes, traceparent, patient=arrived is not None)
+        await out.infra(outputs.infra, traceparent)
+        await out.statuses(outputs.statuses, traceparent)
+
+
+def merged(parts: Iterable[Outputs]) -> Outputs:
+    """Several steps' differences as one: the last word on each subject."""
+    out = Outputs({}, {}, {}, frozenset(), {})
+    for part in parts:
+        for gateway, shards in part.shards.items():
+            out.shards.setdefault(gateway, {}).update(shards)
+        out.infra.update(part.infra)
+        out.statuses.update(part.statuses)
+        out.wants, out.pending = part.wants, part.pending
+    return out
