@@ -40,7 +40,7 @@ class GatewayState:
     def update(self, version: int, incarnation: str, changed: Mapping[str, bytes | None], full: bool) -> int:
         """Takes a version's shards (`full`: all there are) and returns how many resources came out different."""
         if full:
-            changed = {k: None for k in self._keys - changed.keys()} | dict(changed)
+            changed = dict.fromkeys(self._keys - changed.keys()) | dict(changed)
         for key, data in changed.items():
             if data is None:
                 self._keys.discard(key)

@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 
 from services.xds_server.render import derive
-from services.xds_server.render.derive import OPEN_SECRET, OPTIONS, SHARDS, VALIDATE
+from services.xds_server.render.derive import OPEN_SECRET, OPTIONS, TABLES, VALIDATE
 from services.xds_server.render.tls import OpenSecret
 from services.xds_server.render.types import LISTENER, ROUTE, Need, Rendered
 from services.xds_server.resources import Resource, ResourceChanges, changes, resource
 from shared.incremental import ABSENT, Db
 from shared.ir.gateway import GatewayShard
 from shared.ir.http import HttpRouteShard
-from shared.ir.shards import GATEWAY, Shard, parse
+from shared.ir.shards import GATEWAY, Shard, parse, shard_type
 
 Row = Shard | None
 
@@ -27,7 +27,7 @@ class GatewayStore:
     """Shards of one Gateway -> resources. `validate` checks rendered parts, which costs a little for each route."""
 
     def __init__(self, open_secret: OpenSecret, *, validate: bool = True) -> None:
-        self._db = Db(outputs=(*derive.ALL, derive.PROBLEMS))
+        self._db = Db(outputs=(*derive.ALL, derive.ROUTE_OUTPUTS))
         self._db.apply({OPTIONS: {OPEN_SECRET: open_secret, VALIDATE: validate}})
         self._shards: dict[str, Shard] = {}
         self._before: dict[str, tuple[int, Row]] = {}
@@ -68,7 +68,7 @@ class GatewayStore:
             # a new content gets a new chance
             self._quarantine.pop(key, None)
             effective[key] = row
-        return self._settle({SHARDS: effective})
+        return self._settle(effective)
 
     def accept(self, version: int) -> None:
         """A proxy has accepted everything up to that version: from here on it is what quarantine falls back to."""
@@ -90,7 +90,7 @@ class GatewayStore:
             return frozenset((GATEWAY, *(k for keys in self._db.group(derive.ROUTE_CONFIGS, name).values() for k in keys)))
         rows: set[str] = set()
         for collection in derive.ALL:
-            rows.update(key for table, key in self._db.provenance(collection, need) if table is SHARDS)
+            rows.update(key for table, key in self._db.provenance(collection, need) if table in TABLES.values())
         if type_url != LISTENER:
             # these have their shard to blame, not the listener that its route stands under
             return frozenset(k for k in rows if not k.startswith("http.") or k.count(".") != 1)
@@ -107,7 +107,7 @@ class GatewayStore:
         freed = {k: self._shards.get(k) for k in self._quarantine if k not in wanted}
         held = {k: self._stand_in(k) for k in wanted if k not in self._quarantine}
         self._quarantine = {k: self._quarantine.get(k, held.get(k)) for k in wanted}
-        return self._settle({SHARDS: freed | held})
+        return self._settle(freed | held)
 
     @property
     def quarantined(self) -> frozenset[str]:
@@ -124,17 +124,22 @@ class GatewayStore:
             return GatewayShard(http_listeners=current.http_listeners, ready_listener=current.ready_listener)
         return None
 
-    def _settle(self, tables: Mapping[Any, Mapping[Any, Any]]) -> ResourceChanges:
+    def _settle(self, rows: Mapping[str, Row]) -> ResourceChanges:
+        tables: dict[Any, dict[str, Row]] = {}
+        for key, row in rows.items():
+            tables.setdefault(TABLES[shard_type(key)], {})[key] = row
         self._db.apply(tables)
         self._db.settle()
         moved: set[Need] = set()
         for collection in derive.ALL:
             moved.update(self._db.drain(collection))
-        for key, (_, new) in self._db.drain(derive.PROBLEMS).items():
+        for out_key, (_, new) in self._db.drain(derive.ROUTE_OUTPUTS).items():
+            if out_key.kind != "problem":
+                continue
             if new is ABSENT:
-                self._problems.pop(key, None)
+                self._problems.pop(out_key.of, None)
             else:
-                self._problems[key] = new
+                self._problems[out_key.of] = new
         out: dict[Need, Rendered | None] = {}
         for need in moved:
             new = self._current(need)
@@ -148,7 +153,7 @@ class GatewayStore:
         return changes(sorted(out.items(), key=lambda item: item[0]))
 
     def _current(self, need: Need) -> Rendered | None:
-        for collection in derive.ALL:
+        for collection in derive.BY_TYPE[need[0]]:
             group = self._db.group(collection, need)
             if group:
                 return next(iter(group.values()))
@@ -164,8 +169,8 @@ class GatewayStore:
     @property
     def problems(self) -> dict[str, tuple[str, ...]]:
         """Shard key -> what could not be rendered of it."""
-        failed = {k: (str(e),) for c in (derive.RESOURCES, derive.LOADS) for k, e in self._db.failures(c).items()}
-        return failed | {k: (t,) for k, t in self._unreadable.items()} | self._problems
+        failed = {k: (str(e),) for c in derive.FROM_SHARDS for k, e in self._db.failures(c).items()}
+        return failed | {k: (t,) for k, t in self._unreadable.items()} | self._problems | derive.listener_faults(self._db)
 
     def shard(self, key: str) -> Row:
         """The shard as it was last given."""

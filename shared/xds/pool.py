@@ -80,12 +80,6 @@ def load(path: str) -> None:
     POOL.AddSerializedFile(file.SerializeToString())
 
 
-@functools.cache
-def _index() -> dict[str, str]:
-    """Package -> the folder that holds its files; the package is the folder's path with dots."""
-    return {f.parent.relative_to(_root()).as_posix().replace("/", "."): str(f.parent) for f in _root().rglob("*_pb2.py")}
-
-
 def load_message(name: str) -> None:
     """Loads the file that declares the message `envoy.config.route.v3.Route`; UnknownMessage if none does."""
     parts = name.split(".")
@@ -94,14 +88,11 @@ def load_message(name: str) -> None:
         for path, added in NEW_FILES.items():
             if added.package == package:
                 load(path)
-        folder = _index().get(package)
-        if folder is None:
-            continue
-        for file in sorted(Path(folder).glob("*_pb2.py")):
+        folder = _root().joinpath(*parts[:cut])
+        for file in sorted(folder.glob("*_pb2.py")):
             load(file.relative_to(_root()).as_posix().removesuffix("_pb2.py") + ".proto")
             if _declared(name):
                 return
-        break
     if not _declared(name):
         raise UnknownMessage(name)
 

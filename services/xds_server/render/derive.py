@@ -6,13 +6,13 @@ All functions here are pure; what they read is recorded by the Db, so only what 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from msgspec.structs import replace
 
 from services.xds_server.render import destinations, endpoints, listeners, routes
 from services.xds_server.render.destinations import ClusterPlan
-from services.xds_server.render.parts import MODULUS, JoinParts, Part
+from services.xds_server.render.parts import MODULUS, JoinParts, Only, Part, Parts
 from services.xds_server.render.tls import OpenSecret, certificate_secret, listener_secrets, setting_secrets
 from services.xds_server.render.types import (
     CLUSTER,
@@ -32,11 +32,12 @@ from shared.features.route.direct_response.ir import DirectResponse
 from shared.features.route.direct_response.xds import body
 from shared.incremental import Collection, Db, MinBy, Table, fold, query
 from shared.ir.assemble import joined, joined_setting, resolved_route
+from shared.ir.base import IR
 from shared.ir.destination import Destination, DestinationSetting, Endpoint, EndpointsShard
-from shared.ir.gateway import GatewayShard, Metrics
+from shared.ir.gateway import AccessLog, GatewayShard, Metrics
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
 from shared.ir.order import match_key, order_key
-from shared.ir.shards import GATEWAY, Shard
+from shared.ir.shards import GATEWAY
 from shared.xds.message import BadMessage, Fields, encode
 
 # Envoy's own limit, and what it is raised to where some direct response is larger
@@ -47,7 +48,16 @@ _ROUTES_FIELD = 3
 _VIRTUAL_HOST_MESSAGE = "envoy.config.route.v3.VirtualHost"
 _ROUTE_ENTRY_MESSAGE = "envoy.config.route.v3.Route"
 
-SHARDS: Table[str, Shard] = Table("shards")
+GATEWAYS: Table[str, GatewayShard] = Table("gateway")
+LISTENERS: Table[str, HttpListener] = Table("listeners")
+ROUTES: Table[str, HttpRouteShard] = Table("routes")
+ENDPOINTS: Table[str, EndpointsShard] = Table("endpoints")
+TABLES: dict[type[IR], Table[str, Any]] = {
+    GatewayShard: GATEWAYS,
+    HttpListener: LISTENERS,
+    HttpRouteShard: ROUTES,
+    EndpointsShard: ENDPOINTS,
+}
 OPTIONS: Table[str, Any] = Table("options")
 OPEN_SECRET = "open_secret"
 VALIDATE = "validate"
@@ -62,20 +72,20 @@ Outputs = Mapping[Need, Rendered]
 @query
 def positions(db: Db) -> dict[str, int]:
     """Listener key -> place in the Gateway's order; a listener shard that the Gateway does not name is not served."""
-    gateway = db.get(SHARDS, GATEWAY)
-    return {k: i for i, k in enumerate(gateway.http_listeners)} if isinstance(gateway, GatewayShard) else {}
+    gateway = db.get(GATEWAYS, GATEWAY)
+    return {k: i for i, k in enumerate(gateway.http_listeners)} if gateway is not None else {}
 
 
 @query
 def gateway_metrics(db: Db) -> Metrics | None:
-    gateway = db.get(SHARDS, GATEWAY)
-    return gateway.metrics if isinstance(gateway, GatewayShard) else None
+    gateway = db.get(GATEWAYS, GATEWAY)
+    return gateway.metrics if gateway is not None else None
 
 
 @query
-def gateway_access_log(db: Db) -> Any:
-    gateway = db.get(SHARDS, GATEWAY)
-    return gateway.access_log if isinstance(gateway, GatewayShard) else None
+def gateway_access_log(db: Db) -> AccessLog | None:
+    gateway = db.get(GATEWAYS, GATEWAY)
+    return gateway.access_log if gateway is not None else None
 
 
 def opener(db: Db) -> OpenSecret:
@@ -88,26 +98,28 @@ def opener(db: Db) -> OpenSecret:
 # routes and virtual hosts
 
 
-class RouteOutput(NamedTuple):
-    """What one route shard gives: parts by hostname, HTTP filters that it needs, and what was wrong with it."""
+class RouteKey(NamedTuple):
+    """What a value of ROUTE_OUTPUTS is: routes of a `host` of a listener, a `filter` that a listener needs, a shard's `problem`."""
 
-    hosts: dict[str, tuple[Part, ...]]
-    filters: dict[str, Fields]
-    problems: tuple[str, ...]
+    kind: Literal["host", "filter", "problem"]
+    of: str
+    name: str = ""
+
+
+RouteValue = Parts | Fields | tuple[str, ...]
 
 
 @query
 def shape(db: Db, ref: str) -> EndpointsShard | None:
     """What a route must know of a backend: what kind of addresses, and whether there are any. The addresses stay out of it."""
-    shard = db.get(SHARDS, ref)
-    if not isinstance(shard, EndpointsShard):
+    shard = db.get(ENDPOINTS, ref)
+    if shard is None:
         return None
     return EndpointsShard(address_type=shard.address_type, endpoints=(Endpoint(),) if shard.endpoints else ())
 
 
 def whole(db: Db, ref: str) -> EndpointsShard | None:
-    shard = db.get(SHARDS, ref)
-    return shard if isinstance(shard, EndpointsShard) else None
+    return db.get(ENDPOINTS, ref)
 
 
 def resolved(db: Db, route: HttpRoute) -> HttpRoute:
@@ -120,8 +132,8 @@ def resolved(db: Db, route: HttpRoute) -> HttpRoute:
 
 @query
 def preserves_order(db: Db, listener_key: str) -> bool:
-    listener = db.get(SHARDS, listener_key)
-    return isinstance(listener, HttpListener) and listener.preserve_route_order
+    listener = db.get(LISTENERS, listener_key)
+    return listener is not None and listener.preserve_route_order
 
 
 def listener_of(route_key: str) -> str:
@@ -158,15 +170,15 @@ def checked(route: HttpRoute, validate: bool) -> tuple[bytes | None, str | None]
     return encode(_ROUTE_ENTRY_MESSAGE, stand_in), fault
 
 
-@query
-def route_output(db: Db, key: str) -> RouteOutput | None:
-    shard = db.get(SHARDS, key)
-    if not isinstance(shard, HttpRouteShard):
-        return None
+def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
+    shard = db.get(ROUTES, key)
+    if shard is None:
+        return {}
     validate = bool(db.get(OPTIONS, VALIDATE))
+    listener = listener_of(key)
     by_age = order_key(shard.order)
-    written = preserves_order(db, listener_of(key))
-    hosts: dict[str, tuple[Part, ...]] = {}
+    written = preserves_order(db, listener)
+    hosts: dict[str, list[Part]] = {}
     filters: dict[str, Fields] = {}
     problems: list[str] = []
     for n, each in enumerate(shard.routes):
@@ -181,41 +193,24 @@ def route_output(db: Db, key: str) -> RouteOutput | None:
         order = ((by_age, n) if written else (match_key(each), by_age, n),)
         size = len(body(route.direct_response)) if fault is None and route.direct_response is not None else 0
         part = Part(order, framed(_ROUTES_FIELD, data), digest(data + repr(order).encode()), size if size > DIRECT_RESPONSE_LIMIT else 0)
-        hosts[each.hostname] = (*hosts.get(each.hostname, ()), part)
-    return RouteOutput(hosts, filters, tuple(problems))
+        hosts.setdefault(each.hostname, []).append(part)
+    out: dict[RouteKey, RouteValue] = {RouteKey("host", listener, host): Parts(parts) for host, parts in hosts.items()}
+    out |= {RouteKey("filter", listener, name): f for name, f in filters.items()}
+    if problems:
+        out[RouteKey("problem", key)] = tuple(problems)
+    return out
 
 
-def route_parts(db: Db, key: str) -> Mapping[tuple[str, str], tuple[Part, ...]]:
-    out = route_output(db, key)
-    return {(listener_of(key), host): parts for host, parts in out.hosts.items()} if out is not None else {}
-
-
-def route_filters(db: Db, key: str) -> Mapping[tuple[str, str], Fields]:
-    out = route_output(db, key)
-    return {(listener_of(key), name): f for name, f in out.filters.items()} if out is not None else {}
-
-
-def route_problems(db: Db, key: str) -> Mapping[str, tuple[str, ...]]:
-    out = route_output(db, key)
-    found = out.problems if out is not None else ()
-    fault = listener_fault(db, key)
-    if fault is not None:
-        found = (*found, fault)
-    return {key: found} if found else {}
-
-
-PARTS: Collection[tuple[str, str], tuple[Part, ...]] = Collection("route_parts", source=SHARDS, fn=route_parts)
-ROUTES_OF_HOST = fold(PARTS, "joined", JoinParts())
-FILTERS: Collection[tuple[str, str], Fields] = Collection("route_filters", source=SHARDS, fn=route_filters)
-FIRST_FILTER = fold(FILTERS, "first", MinBy(lambda _: 0))
-PROBLEMS: Collection[str, tuple[str, ...]] = Collection("problems", source=SHARDS, fn=route_problems)
+ROUTE_OUTPUTS: Collection[RouteKey, Any] = Collection("route_outputs", source=ROUTES, fn=route_outputs)
+ROUTES_OF_HOST = fold(ROUTE_OUTPUTS, "joined", Only(Parts, JoinParts()))
+FIRST_FILTER = fold(ROUTE_OUTPUTS, "first", Only(dict, MinBy(lambda _: 0)))
 
 
 @query
 def listener_fault(db: Db, key: str) -> str | None:
     """Why an HTTPS listener cannot be served: Envoy would wait for its secrets for ever, and its port's other chains with it."""
-    listener = db.get(SHARDS, key)
-    if not isinstance(listener, HttpListener) or listener.tls is None:
+    listener = db.get(LISTENERS, key)
+    if listener is None or listener.tls is None:
         return None
     try:
         listener_secrets(listener.tls, opener(db))
@@ -224,18 +219,23 @@ def listener_fault(db: Db, key: str) -> str | None:
     return None
 
 
+def listener_faults(db: Db) -> dict[str, tuple[str, ...]]:
+    """Listener key -> why it is not served."""
+    return {key: (fault,) for key in db.all_keys(LISTENERS) if (fault := listener_fault(db, key)) is not None}
+
+
 # listeners and route configurations
 
 
 def port_members(db: Db, key: str) -> Mapping[Port, int]:
-    listener = db.get(SHARDS, key)
-    if not isinstance(listener, HttpListener):
+    listener = db.get(LISTENERS, key)
+    if listener is None:
         return {}
     at = positions(db).get(key)
     return {} if at is None or listener_fault(db, key) is not None else {(listener.address, listener.port): at}
 
 
-PORTS: Collection[Port, int] = Collection("ports", source=SHARDS, fn=port_members)
+PORTS: Collection[Port, int] = Collection("ports", source=LISTENERS, fn=port_members)
 
 
 @query
@@ -246,8 +246,8 @@ def port_listeners(db: Db, port: Port) -> tuple[str, ...]:
 
 
 def listener_at(db: Db, key: str) -> HttpListener:
-    found = db.get(SHARDS, key)
-    if not isinstance(found, HttpListener):
+    found = db.get(LISTENERS, key)
+    if found is None:
         raise LookupError(key)
     return found
 
@@ -276,8 +276,8 @@ class HostPlace(NamedTuple):
 @query
 def host_place(db: Db, listener_key: str) -> HostPlace | None:
     at = positions(db).get(listener_key)
-    listener = db.get(SHARDS, listener_key)
-    if at is None or not isinstance(listener, HttpListener) or listener_fault(db, listener_key) is not None:
+    listener = db.get(LISTENERS, listener_key)
+    if at is None or listener is None or listener_fault(db, listener_key) is not None:
         return None
     keys = port_listeners(db, (listener.address, listener.port))
     names = listeners.route_config_names([listener_at(db, k) for k in keys])
@@ -286,8 +286,10 @@ def host_place(db: Db, listener_key: str) -> HostPlace | None:
     return HostPlace(dict(zip(keys, names, strict=True))[listener_key], at, head, metrics is not None and metrics.enable_virtual_host_stats)
 
 
-def virtual_hosts(db: Db, at: tuple[str, str]) -> Mapping[str, tuple[Part, ...]]:
-    listener_key, hostname = at
+def virtual_hosts(db: Db, at: RouteKey) -> Mapping[str, Parts]:
+    if at.kind != "host":
+        return {}
+    listener_key, hostname = at.of, at.name
     place = host_place(db, listener_key)
     if place is None:
         return {}
@@ -296,10 +298,10 @@ def virtual_hosts(db: Db, at: tuple[str, str]) -> Mapping[str, tuple[Part, ...]]
     order = (place.position, inside.first, hostname)
     mark = (digest(head + repr(order).encode()) + inside.digest) % MODULUS
     data = framed(_VIRTUAL_HOSTS_FIELD, b"".join((head, *inside.data())))
-    return {place.route_config: (Part(order, data, mark, inside.largest_body),)}
+    return {place.route_config: Parts((Part(order, data, mark, inside.largest_body),))}
 
 
-HOSTS: Collection[str, tuple[Part, ...]] = Collection("virtual_hosts", source=PARTS, fn=virtual_hosts)
+HOSTS: Collection[str, Parts] = Collection("virtual_hosts", source=ROUTE_OUTPUTS, fn=virtual_hosts)
 HOSTS_OF_CONFIG = fold(HOSTS, "joined", JoinParts())
 
 
@@ -322,7 +324,7 @@ def xds_listeners(db: Db, port: Port) -> Outputs:
     members = [listener_at(db, k) for k in keys]
     filters: list[dict[str, Fields]] = []
     for key in keys:
-        found: dict[str, Fields | None] = {name: db.fold(FIRST_FILTER, (key, name)) for name in listeners.FILTER_ORDER}
+        found: dict[str, Fields | None] = {name: db.fold(FIRST_FILTER, RouteKey("filter", key, name)) for name in listeners.FILTER_ORDER}
         filters.append({name: f for name, f in found.items() if f is not None})
     return {(LISTENER, members[0].name): listeners.listener(members, filters, gateway_access_log(db))}
 
@@ -353,24 +355,33 @@ def refs(destination: Destination | None) -> dict[str, str]:
     return {s.name: s.endpoints_ref for s in destination.settings if s.endpoints_ref} if destination is not None else {}
 
 
-def shard_plans(db: Db, key: str) -> dict[str, tuple[ClusterPlan, dict[str, str]]]:
-    """Cluster name -> plan with shapes in place of endpoints, and where the endpoints of its settings stand."""
-    shard = db.get(SHARDS, key)
-    out: dict[str, tuple[ClusterPlan, dict[str, str]]] = {}
-    if isinstance(shard, HttpRouteShard):
-        for each in shard.routes:
-            if each.destination is None and not each.mirrors:
-                continue
-            known = refs(each.destination)
-            for mirror in each.mirrors:
-                known |= refs(mirror.destination)
-            for plan in route_plans(resolved(db, each)):
-                out.setdefault(plan.name, (plan, known))
-    elif isinstance(shard, GatewayShard) and shard.global_resources is not None:
-        service = shard.global_resources.proxy_service_cluster
-        if service is not None:
-            out[service.name] = (service_plan(joined(service, lambda ref: shape(db, ref))), refs(service))
+Plans = dict[str, tuple[ClusterPlan, dict[str, str]]]
+"""Cluster name -> plan with shapes in place of endpoints, and where the endpoints of its settings stand."""
+
+
+def plans_of_route(db: Db, key: str) -> Plans:
+    """The clusters that one route shard needs."""
+    shard = db.get(ROUTES, key)
+    out: Plans = {}
+    for each in shard.routes if shard is not None else ():
+        if each.destination is None and not each.mirrors:
+            continue
+        known = refs(each.destination)
+        for mirror in each.mirrors:
+            known |= refs(mirror.destination)
+        for plan in route_plans(resolved(db, each)):
+            out.setdefault(plan.name, (plan, known))
     return out
+
+
+def plans_of_gateway(db: Db, key: str) -> Plans:
+    """The clusters that a Gateway has for itself."""
+    gateway = db.get(GATEWAYS, key)
+    resources = gateway.global_resources if gateway is not None else None
+    service = resources.proxy_service_cluster if resources is not None else None
+    if service is None:
+        return {}
+    return {service.name: (service_plan(joined(service, lambda ref: shape(db, ref))), refs(service))}
 
 
 def with_endpoints(db: Db, plan: ClusterPlan, known: dict[str, str]) -> ClusterPlan:
@@ -383,38 +394,76 @@ def with_endpoints(db: Db, plan: ClusterPlan, known: dict[str, str]) -> ClusterP
     return plan._replace(settings=tuple(fill(s) for s in plan.settings))
 
 
-def shard_resources(db: Db, key: str) -> Outputs:
-    """Clusters and secrets that one shard gives, and the Gateway's ready listener."""
+def clusters(db: Db, plans: Plans) -> dict[Need, Rendered]:
+    """Clusters, and the secrets that they name."""
     out: dict[Need, Rendered] = {}
     metrics = gateway_metrics(db)
-    for name, (plan, known) in shard_plans(db, key).items():
+    for name, (plan, known) in plans.items():
         assignment = endpoints.assignment(with_endpoints(db, plan, known)) if destinations.is_dns(plan) else None
         out[CLUSTER, name] = destinations.cluster(plan, metrics, assignment)
         for setting in plan.settings:
             if setting.tls is not None:
                 out |= {(SECRET, n): s for n, s in setting_secrets(setting, opener(db)).items()}
-    shard = db.get(SHARDS, key)
-    if isinstance(shard, HttpListener) and shard.tls is not None and key in positions(db) and listener_fault(db, key) is None:
-        out |= {(SECRET, n): s for n, s in listener_secrets(shard.tls, opener(db)).items()}
-    elif isinstance(shard, GatewayShard):
-        if shard.ready_listener is not None:
-            name, ready = listeners.ready_listener(shard.ready_listener)
-            out[LISTENER, name] = ready
-        if shard.global_resources is not None and shard.global_resources.envoy_client_certificate is not None:
-            certificate = shard.global_resources.envoy_client_certificate
-            out[SECRET, certificate.name] = certificate_secret(certificate, opener(db))
     return out
 
 
-def shard_endpoints(db: Db, key: str) -> Outputs:
-    out: dict[Need, Rendered] = {}
-    for name, (plan, known) in shard_plans(db, key).items():
-        if destinations.uses_eds(plan):
-            out[ENDPOINT, name] = rendered(ENDPOINT, endpoints.assignment(with_endpoints(db, plan, known)))
+def assignments(db: Db, plans: Plans) -> Outputs:
+    """Endpoints of the clusters that get them by EDS."""
+    return {
+        (ENDPOINT, name): rendered(ENDPOINT, endpoints.assignment(with_endpoints(db, plan, known)))
+        for name, (plan, known) in plans.items()
+        if destinations.uses_eds(plan)
+    }
+
+
+def route_clusters(db: Db, key: str) -> Outputs:
+    return clusters(db, plans_of_route(db, key))
+
+
+def route_assignments(db: Db, key: str) -> Outputs:
+    return assignments(db, plans_of_route(db, key))
+
+
+def listener_secret_resources(db: Db, key: str) -> Outputs:
+    listener = db.get(LISTENERS, key)
+    if listener is None or listener.tls is None or key not in positions(db) or listener_fault(db, key) is not None:
+        return {}
+    return {(SECRET, n): s for n, s in listener_secrets(listener.tls, opener(db)).items()}
+
+
+def gateway_resources(db: Db, key: str) -> Outputs:
+    plans = plans_of_gateway(db, key)
+    out = clusters(db, plans) | dict(assignments(db, plans))
+    gateway = db.get(GATEWAYS, key)
+    if gateway is not None and gateway.ready_listener is not None:
+        name, ready = listeners.ready_listener(gateway.ready_listener)
+        out[LISTENER, name] = ready
+    if gateway is not None and gateway.global_resources is not None and gateway.global_resources.envoy_client_certificate is not None:
+        certificate = gateway.global_resources.envoy_client_certificate
+        out[SECRET, certificate.name] = certificate_secret(certificate, opener(db))
     return out
 
 
-RESOURCES: Collection[Need, Rendered] = Collection("shard_resources", source=SHARDS, fn=shard_resources)
-LOADS: Collection[Need, Rendered] = Collection("shard_endpoints", source=SHARDS, fn=shard_endpoints)
+CLUSTERS: Collection[Need, Rendered] = Collection("clusters", source=ROUTES, fn=route_clusters)
+ASSIGNMENTS: Collection[Need, Rendered] = Collection("assignments", source=ROUTES, fn=route_assignments)
+LISTENER_SECRETS: Collection[Need, Rendered] = Collection("listener_secrets", source=LISTENERS, fn=listener_secret_resources)
+GATEWAY_RESOURCES: Collection[Need, Rendered] = Collection("gateway_resources", source=GATEWAYS, fn=gateway_resources)
 
-ALL: tuple[Collection[Need, Rendered], ...] = (RESOURCES, LOADS, LISTENER_RESOURCES, ROUTE_RESOURCES)
+# Where two give the same resource (a certificate used towards clients and backends), the first of these goes.
+BY_TYPE: Mapping[str, tuple[Collection[Need, Rendered], ...]] = {
+    LISTENER: (LISTENER_RESOURCES, GATEWAY_RESOURCES),
+    ROUTE: (ROUTE_RESOURCES,),
+    CLUSTER: (CLUSTERS, GATEWAY_RESOURCES),
+    ENDPOINT: (ASSIGNMENTS, GATEWAY_RESOURCES),
+    SECRET: (LISTENER_SECRETS, CLUSTERS, GATEWAY_RESOURCES),
+}
+ALL: tuple[Collection[Need, Rendered], ...] = (
+    CLUSTERS,
+    ASSIGNMENTS,
+    LISTENER_SECRETS,
+    GATEWAY_RESOURCES,
+    LISTENER_RESOURCES,
+    ROUTE_RESOURCES,
+)
+FROM_SHARDS: tuple[Collection[Any, Any], ...] = (ROUTE_OUTPUTS, CLUSTERS, ASSIGNMENTS, LISTENER_SECRETS, GATEWAY_RESOURCES)
+"""Those whose members are shards: their failures name the shard that failed."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from typing import Any, NamedTuple
 
+from shared.incremental.folds import FoldKind
+
 MODULUS = 1 << 128
 
 
@@ -18,6 +20,12 @@ class Part(NamedTuple):
     data: bytes
     digest: int
     largest_body: int = 0
+
+
+class Parts(tuple[Part, ...]):
+    """Members that one source gives."""
+
+    __slots__ = ()
 
 
 class Joined:
@@ -47,14 +55,14 @@ class _Joining:
         self._digest = 0
         self._bodies: dict[tuple[Any, int], int] = {}
 
-    def add(self, key: Any, value: tuple[Part, ...]) -> None:
+    def add(self, key: Any, value: Parts) -> None:
         for n, part in enumerate(value):
             insort(self._rows, (part.order, key, n, part))
             self._digest = (self._digest + part.digest) % MODULUS
             if part.largest_body:
                 self._bodies[key, n] = part.largest_body
 
-    def remove(self, key: Any, value: tuple[Part, ...]) -> None:
+    def remove(self, key: Any, value: Parts) -> None:
         for n, part in enumerate(value):
             del self._rows[bisect_left(self._rows, (part.order, key, n))]
             self._digest = (self._digest - part.digest) % MODULUS
@@ -65,9 +73,42 @@ class _Joining:
 
 
 class JoinParts:
-    """Fold over values that are tuples of Part; its result is Joined."""
+    """Fold over Parts; its result is Joined."""
 
     empty = Joined([], 0, 0)
 
     def start(self) -> _Joining:
         return _Joining()
+
+
+class _Only:
+    def __init__(self, kind: type[Any], inner: FoldKind[Any, Any]) -> None:
+        self._kind, self._inner = kind, inner.start()
+        self._empty, self._count = inner.empty, 0
+
+    def add(self, key: Any, value: Any) -> None:
+        if isinstance(value, self._kind):
+            self._inner.add(key, value)
+            self._count += 1
+
+    def remove(self, key: Any, value: Any) -> None:
+        if isinstance(value, self._kind):
+            self._inner.remove(key, value)
+            self._count -= 1
+
+    def result(self) -> Any:
+        return self._inner.result() if self._count else self._empty
+
+
+class Only:
+    """Another fold, over those values of a collection that are of one type: one collection can give several kinds of values."""
+
+    def __init__(self, kind: type[Any], inner: FoldKind[Any, Any]) -> None:
+        self._kind, self._inner = kind, inner
+
+    @property
+    def empty(self) -> Any:
+        return self._inner.empty
+
+    def start(self) -> _Only:
+        return _Only(self._kind, self._inner)
