@@ -107,10 +107,9 @@ def merged_statuses(parts: Iterable[StatusPart | None], objects: list[dict[str, 
 
 
 def render(ir: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    from tests.golden.render_adapter import golden_render
+    from tests.golden import render_adapter
 
-    result: dict[str, Any] = golden_render(ir, settings)
-    return result
+    return render_adapter.render(ir, settings)
 
 
 def ratelimit(http: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,38 @@
+"""One row a feature: where it is written, where it attaches, what it becomes in Envoy, and who else reads its IR.
+
+Data only. Rooms are found by name, so that the translator reaches their `translate.py` and the xds_server their `xds.py`,
+and neither the other's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Feature(NamedTuple):
+    """`written` is the CRD field; `attach` the objects that carry it; `filter` Envoy's HTTP filter, '' where it needs none."""
+
+    room: str
+    written: str
+    attach: tuple[str, ...]
+    filter: str = ""
+    order: int = 0
+    on_failure: str = "500"
+    read_by: tuple[str, ...] = ()
+
+
+_RULE = ("HTTPRoute.rule", "HTTPRoute.rule.backendRef")
+
+FEATURES: tuple[Feature, ...] = (
+    Feature("route.header_modifier", "filters[].requestHeaderModifier, filters[].responseHeaderModifier", _RULE),
+    Feature("route.redirect", "filters[].requestRedirect", ("HTTPRoute.rule",)),
+    Feature("route.url_rewrite", "filters[].urlRewrite, HTTPRouteFilter.spec.urlRewrite", _RULE, read_by=("route.redirect",)),
+    Feature("route.mirror", "filters[].requestMirror", ("HTTPRoute.rule",)),
+    Feature("route.cors", "filters[].cors", ("HTTPRoute.rule",), "envoy.filters.http.cors", 3),
+    Feature("route.direct_response", "HTTPRouteFilter.spec.directResponse", ("HTTPRoute.rule",)),
+    Feature("route.timeouts", "timeouts", ("HTTPRoute.rule",), on_failure="default"),
+    Feature("route.retry", "retry", ("HTTPRoute.rule",), on_failure="ignored"),
+    Feature(
+        "route.session_persistence", "sessionPersistence", ("HTTPRoute.rule",), "envoy.filters.http.stateful_session", 11, "rule dropped"
+    ),
+)
