@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -142,9 +142,12 @@ class _Term:
     def _step(self, arrived: Arrived | None) -> Outputs:
         if arrived is None:
             return self._translator.deadline_pending()
-        parts = [self._translator.apply_infra_status(*each) for each in arrived.infra.items()]
-        parts += [self._translator.apply_xds_status(*at, xds) for at, xds in arrived.xds.items()]
-        return merged((*parts, self._translator.apply({**arrived.objects, **dict.fromkeys(arrived.absent)})))
+        for gateway, infra in arrived.infra.items():
+            self._translator.apply_infra_status(gateway, infra)
+        for (gateway, replica), xds in arrived.xds.items():
+            self._translator.apply_xds_status(gateway, replica, xds)
+        self._translator.answer_absent(*arrived.absent)
+        return self._translator.apply(arrived.objects)
 
     async def _publish(self, arrived: Arrived | None, outputs: Outputs, traceparent: str) -> None:
         causes = tuple(arrived.causes) if arrived is not None else ("an answer did not come in time",)
@@ -155,15 +158,3 @@ class _Term:
         await out.shards(outputs.shards, frozenset(outputs.pending), causes, traceparent, patient=arrived is not None)
         await out.infra(outputs.infra, traceparent)
         await out.statuses(outputs.statuses, traceparent)
-
-
-def merged(parts: Iterable[Outputs]) -> Outputs:
-    """Several steps' differences as one: the last word on each subject."""
-    out = Outputs({}, {}, {}, frozenset(), {})
-    for part in parts:
-        for gateway, shards in part.shards.items():
-            out.shards.setdefault(gateway, {}).update(shards)
-        out.infra.update(part.infra)
-        out.statuses.update(part.statuses)
-        out.wants, out.pending = part.wants, part.pending
-    return out
