@@ -122,7 +122,11 @@ class Translator:
         removed = frozenset(fleet for fleet, own in shards.items() if own.get(GATEWAY, b"") is None)
         shards = {fleet: own for fleet, own in shards.items() if fleet not in removed}
         infra = {fleet: None if new is None else encode(new) for fleet, new in self._drained(INFRA)}
-        statuses = {at: new for collection in STATUSES for at, new in self._drained(collection)}
+        statuses: dict[tuple[ObjectRef, str], StatusPart | None] = {}
+        for collection in STATUSES:
+            for at, new in self._drained(collection):
+                # an object that became invalid (or valid) leaves one collection for another under the same key
+                statuses[at] = new if new is not None else statuses.get(at)
         return Outputs(shards, infra, statuses, wants, self._pending(unknown) if unknown else {}, removed)
 
     def _drained(self, collection: Collection[Any, Any]) -> Iterable[tuple[Any, Any]]:
