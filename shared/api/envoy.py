@@ -65,6 +65,18 @@ class ProxyProvider(Spec, frozen=True):
     kubernetes: KubernetesProvider | None = None
 
 
+class ClientTls(Spec, frozen=True):
+    """How Envoy presents itself to TLS backends. An empty `alpn_protocols` switches ALPN off, None leaves the default."""
+
+    client_certificate_ref: SecretObjectReference | None = None
+    min_version: str | None = None
+    max_version: str | None = None
+    ciphers: tuple[str, ...] = ()
+    ecdh_curves: tuple[str, ...] = ()
+    signature_algorithms: tuple[str, ...] = ()
+    alpn_protocols: tuple[str, ...] | None = None
+
+
 class EnvoyProxySpec(Spec, frozen=True):
     merge_gateways: bool | None = None
     merge_type: str | None = None
@@ -73,6 +85,7 @@ class EnvoyProxySpec(Spec, frozen=True):
     preserve_route_order: bool = False
     provider: ProxyProvider | None = None
     telemetry: ProxyTelemetry = ProxyTelemetry()
+    backend_tls: ClientTls | None = msgspec.field(default=None, name="backendTLS")
 
 
 class EnvoyProxy(Object, frozen=True):
@@ -104,11 +117,13 @@ class BackendEndpoint(Spec, frozen=True):
     zone: str | None = None
 
 
-class BackendTls(Spec, frozen=True):
-    """Not applied yet; read so that it is never ignored silently."""
+class BackendTls(ClientTls, frozen=True):
+    """TLS to one Backend: what its server must prove, and how Envoy presents itself there."""
 
     insecure_skip_verify: bool = False
-    ca_certificate_refs: tuple[SecretObjectReference, ...] = msgspec.field(default=(), name="caCertificateRefs")
+    auto_sni_from_endpoint_hostname: bool = msgspec.field(default=False, name="autoSNIFromEndpointHostname")
+    sni: str | None = None
+    ca_certificate_refs: tuple[SecretObjectReference, ...] = ()
     well_known_ca_certificates: str | None = msgspec.field(default=None, name="wellKnownCACertificates")
 
 

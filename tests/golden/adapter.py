@@ -34,6 +34,7 @@ def settings_of(settings: dict[str, Any]) -> TranslatorSettings:
         backend=bool(settings.get("backend")),
         envoy_patch_policy=bool(settings.get("envoyPatchPolicy")),
         sds=bool(settings.get("sds")),
+        per_resource_system_ca_secret=bool(settings.get("perResourceSystemCASecret")),
         envoy_proxy=settings.get("envoyProxy"),
     )
 

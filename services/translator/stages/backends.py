@@ -10,6 +10,7 @@ from services.translator.stages.grants import permitted
 from services.translator.stages.metadata import resource_metadata
 from services.translator.stages.proxies import service_routing
 from services.translator.stages.tables import BACKENDS, INVALID, SERVICE_IMPORTS, SERVICES, core_ref, service_import_ref, settings
+from services.translator.stages.upstream_tls import backend_tls
 from shared.api.core import Service, ServiceImport
 from shared.api.envoy import GROUP as ENVOY
 from shared.api.envoy import Backend
@@ -21,6 +22,7 @@ from shared.features.parts.hostname import is_ip, is_subdomain
 from shared.features.parts.problem import Problem, unresolved
 from shared.incremental import Db, query
 from shared.ir.destination import AppProtocol, DestinationSetting
+from shared.ir.tls import UpstreamTls
 
 Reference = HttpBackendRef | BackendObjectReference
 _GROUPS = {"Service": "", "ServiceImport": MCS_GROUP, "Backend": ENVOY}
@@ -48,10 +50,19 @@ def upstream(db: Db, ref: Reference, namespace: str, kind: str, gateway: ObjectR
         text = f"Backend ref to {target.kind} {target.namespace}/{target.name} not permitted by any ReferenceGrant."
         return _problem(text, "RefNotPermitted")
     if ref.kind == "Backend":
-        return backend_upstream(db, target.namespace, target.name)
+        found = backend_upstream(db, target.namespace, target.name)
+        return _with_tls(found, backend_tls(db, target, gateway)) if found.setting is not None else found
     if ref.port is None:
         return _problem("A valid port number corresponding to a port on the Service must be specified", "PortNotSpecified")
     return service_upstream(db, target.kind, target.namespace, target.name, ref.port, service_routing(db, gateway))
+
+
+def _with_tls(found: Upstream, tls: UpstreamTls | str | None) -> Upstream:
+    if tls is None or found.setting is None:
+        return found
+    if isinstance(tls, str):
+        return _problem(tls, "InvalidBackendTLS")
+    return Upstream(replace(found.setting, tls=tls))
 
 
 def _problem(text: str, reason: str) -> Upstream:
@@ -109,8 +120,6 @@ def backend_upstream(db: Db, namespace: str, name: str) -> Upstream:
         return Upstream(problem=problem)
     if any(e.unix is not None for e in row.spec.endpoints):
         return _problem("unix domain sockets are not supported in backend references", "UnsupportedAddressType")
-    if row.spec.tls is not None:
-        return _problem("TLS settings of a Backend are not supported yet", "InvalidBackendTLS")
     protocol: AppProtocol = "HTTP"
     for each in row.spec.app_protocols:
         protocol = protocol_of(each, protocol)

@@ -14,6 +14,7 @@ from services.translator.stages.proxies import effective, fleet_of
 from services.translator.stages.routes import attached
 from services.translator.stages.statuses import gateway_id, part, rejections
 from services.translator.stages.tables import FAILED, GATEWAYS, HTTP_ROUTES, INFRA_STATUS
+from services.translator.stages.upstream_tls import gateway_client
 from shared.api.gateway import Gateway
 from shared.core.refs import ObjectRef
 from shared.incremental import Collection, Count, Db, Pending, fold
@@ -72,9 +73,10 @@ def _references(db: Db, gateway: ObjectRef, row: Gateway, conditions: Conditions
     if row.spec.tls is None:
         return
     faults = frontend_faults(db, gateway, row)
-    if row.spec.tls.backend is not None and row.spec.tls.backend.client_certificate_ref is not None:
-        faults.append("spec.tls.backend is not supported yet")
-    if faults:
+    client = gateway_client(db, gateway)
+    if client.reason is not None:
+        conditions.set("ResolvedRefs", False, client.reason, client.message)
+    elif faults:
         conditions.set("ResolvedRefs", False, "InvalidParameters", f"Failed to get default frontend CA certs for gateway: {faults[0]}")
     elif "ResolvedRefs" not in conditions:
         conditions.set("ResolvedRefs", True, "ResolvedRefs", "Successfully resolved all TLS references for the gateway")

@@ -14,7 +14,6 @@ _DEFAULT = "/dev/stdout"
 UNSUPPORTED = (
     "spec.mergeBackends",
     "spec.filterOrder",
-    "spec.backendTLS",
     "spec.luaValidation",
     "spec.lua",
     "spec.dynamicModules",
