@@ -37,6 +37,8 @@ class Trial(NamedTuple):
     guilty: tuple[str, ...]
     proving: bool
     """Whether all suspects are held, to see that they are the cause at all."""
+    bare: bool = False
+    """Whether held suspects have no stand-in: tried when the stand-ins are refused too."""
 
 
 class Rejections:
@@ -46,16 +48,20 @@ class Rejections:
         self._store = store
         self._gateway = gateway
         self._guilty: dict[str, tuple[Need, str]] = {}
+        self._bare: set[str] = set()
         self._blameless: dict[Need, tuple[str, str]] = {}
         self._accepted: dict[Need, str] = {}
+        self._refused: set[tuple[Need, str]] = set()
         self._trial: Trial | None = None
 
     def on_new_version(self) -> ResourceChanges:
         """Shards changed: what was tried is tried anew if it is refused again; quarantine ends for what is new."""
         self._guilty = {k: v for k, v in self._guilty.items() if k in self._store.quarantined}
+        self._bare &= self._guilty.keys()
         self._blameless = {}
+        self._refused = set()
         self._trial = None
-        return self._store.quarantine(self._guilty)
+        return self._store.quarantine(self._guilty, bare=self._bare)
 
     def accepted(self, resources: dict[Need, str]) -> ResourceChanges:
         """A client took these resources with these contents."""
@@ -69,13 +75,14 @@ class Rejections:
         """A client refused this resource with this content."""
         if content != self._store.content(need):
             return {}
+        self._refused.add((need, content))
         trial = self._trial
         if trial is None:
             suspects = self._store.suspects_of(need)
             if not suspects:
                 self._blameless[need] = (content, detail)
                 return {}
-            return self._go(Trial(need, detail, (suspects,), (), proving=len(suspects) > 1))
+            return self._go(Trial(need, detail, (suspects,), (), proving=True))
         if trial.need != need:
             return {}
         return self._failed(trial)
@@ -86,29 +93,35 @@ class Rejections:
 
     def _go(self, trial: Trial) -> ResourceChanges:
         """Starts the next step; steps whose outcome is known already are passed over."""
-        if not trial.proving and trial.groups and len(trial.groups) == 1 and len(trial.groups[0]) == 1 and not trial.guilty:
-            # one suspect, and it was refused: no need to try it again
-            return self._end(trial._replace(groups=(), guilty=trial.groups[0]))
         if not trial.groups:
             return self._end(trial)
         self._trial = trial
-        changes = self._store.quarantine(self._held(trial))
+        held = self._held(trial)
+        changes = self._store.quarantine(held, bare=(held - self._guilty.keys()) | self._bare if trial.bare else self._bare)
         content = self._store.content(trial.need)
         if content is None or self._accepted.get(trial.need) == content:
             return _merged(changes, self._passed(trial))
+        if (trial.need, content) in self._refused:
+            # no proxy is asked the same twice
+            return _merged(changes, self._failed(trial))
         return changes
 
     def _passed(self, trial: Trial) -> ResourceChanges:
+        if trial.proving and len(trial.groups[0]) == 1:
+            # one suspect, and it was refused before: no need to try it again
+            return self._end(trial._replace(groups=(), guilty=trial.groups[0]))
         if trial.proving:
             return self._go(trial._replace(groups=_halves(trial.groups[0]), proving=False))
         return self._go(trial._replace(groups=trial.groups[1:]))
 
     def _failed(self, trial: Trial) -> ResourceChanges:
+        if trial.proving and not trial.bare:
+            return self._go(trial._replace(bare=True))
         if trial.proving:
             # it is refused without any of them: nobody to blame, and nothing to be gained by holding them
             self._blameless[trial.need] = (self._store.content(trial.need) or "", trial.detail)
             self._trial = None
-            return self._store.quarantine(self._guilty)
+            return self._store.quarantine(self._guilty, bare=self._bare)
         first, rest = trial.groups[0], trial.groups[1:]
         if len(first) == 1:
             return self._go(trial._replace(groups=rest, guilty=(*trial.guilty, *first)))
@@ -117,7 +130,9 @@ class Rejections:
     def _end(self, trial: Trial) -> ResourceChanges:
         self._trial = None
         self._guilty |= dict.fromkeys(trial.guilty, (trial.need, trial.detail))
-        return self._store.quarantine(self._guilty)
+        if trial.bare:
+            self._bare.update(trial.guilty)
+        return self._store.quarantine(self._guilty, bare=self._bare)
 
     @property
     def searching(self) -> bool:

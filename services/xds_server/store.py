@@ -31,7 +31,7 @@ class GatewayStore:
         self._db.apply({OPTIONS: {OPEN_SECRET: open_secret, VALIDATE: validate}})
         self._shards: dict[str, Shard] = {}
         self._before: dict[str, tuple[int, Row]] = {}
-        self._quarantine: dict[str, Row] = {}
+        self._quarantine: dict[str, bool] = {}
         self._resources: dict[Need, Rendered] = {}
         self._problems: dict[str, tuple[str, ...]] = {}
         self._unreadable: dict[str, str] = {}
@@ -101,24 +101,28 @@ class GatewayStore:
         found = self._resources.get(need)
         return found.version if found is not None else None
 
-    def quarantine(self, keys: Iterable[str]) -> ResourceChanges:
-        """Sets these shards aside, the others of the quarantine free, and returns what that changes."""
-        wanted = set(keys)
+    def quarantine(self, keys: Iterable[str], *, bare: Iterable[str] = ()) -> ResourceChanges:
+        """Sets these shards aside, the others of the quarantine free, and returns what that changes.
+
+        Of those in `bare` that were never accepted not even a stand-in is served.
+        """
+        nothing = frozenset(bare)
+        wanted = {k: k in nothing for k in keys}
         freed = {k: self._shards.get(k) for k in self._quarantine if k not in wanted}
-        held = {k: self._stand_in(k) for k in wanted if k not in self._quarantine}
-        self._quarantine = {k: self._quarantine.get(k, held.get(k)) for k in wanted}
+        held = {k: self._stand_in(k, empty) for k, empty in wanted.items() if self._quarantine.get(k) != empty}
+        self._quarantine = wanted
         return self._settle(freed | held)
 
     @property
     def quarantined(self) -> frozenset[str]:
         return frozenset(self._quarantine)
 
-    def _stand_in(self, key: str) -> Row:
+    def _stand_in(self, key: str, bare: bool) -> Row:
         _, before = self._before.get(key, (0, None))
         current = self._shards.get(key)
         if before is not None:
             return before
-        if isinstance(current, HttpRouteShard):
+        if isinstance(current, HttpRouteShard) and not bare:
             return HttpRouteShard(order=current.order, routes=tuple(derive.refused(r) for r in current.routes))
         if isinstance(current, GatewayShard):
             return GatewayShard(http_listeners=current.http_listeners, ready_listener=current.ready_listener)

@@ -223,6 +223,7 @@ class Stream:
     def _remove(self, sub: Subscription, now: float) -> Response | None:
         # what a client refused still stands there with what it needs
         if self._behind_rejections():
+            self._waits.pop(f"remove {sub.type_url}", None)
             return None
         waiting = [self._subs[t] for t in REMOVE_AFTER.get(sub.type_url, ()) if t in self._subs]
         clear = self._settled(ORDER) and not any(s.removals or s.in_flight for s in waiting)

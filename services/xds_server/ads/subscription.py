@@ -98,7 +98,7 @@ class Subscription:
         """Looks at what changed since the last time."""
         changed = view.changed_since(self.type_url, self._seq) if self._seq >= 0 else None
         self._seq = view.seq
-        for name in (*view.names(self.type_url), *self.known) if changed is None else changed:
+        for name in (*view.names(self.type_url), *self.known) if changed is None else sorted(changed):
             self.consider(name, view)
 
     def consider(self, name: str, view: View, *, again: bool = False, asked: bool = False) -> None:
@@ -120,6 +120,8 @@ class Subscription:
         known = self.known.get(name)
         same = known is not None and content_of(known.version) == content_of(resource.version)
         refused = self.rejected.get(name) == content_of(resource.version)
+        if not refused:
+            self.rejected.pop(name, None)
         if (same and not again) or refused:
             self.upserts.pop(name, None)
         else:
