@@ -29,7 +29,6 @@ from cryptography.x509.oid import NameOID
 from shared.core.sealing import encode_key, new_key
 
 SEALING_KEY = "bus/key"
-SEALING_KEY = "bus/key"
 """Path of the key for secret values, below the folder of `generate`."""
 LIFETIME = timedelta(days=365 * 5)
 RENEW_BEFORE = timedelta(days=30)

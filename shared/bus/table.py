@@ -284,6 +284,10 @@ class TableReader:
                 if batch.changes or batch.reset:
                     return batch
 
+    def assume(self, subjects: Iterable[str]) -> None:
+        """Subjects that the caller has from an earlier life: if their writer has deleted them meanwhile, the first batch says so."""
+        self._handed.update(dict.fromkeys(subjects, _FOREIGN))
+
     async def close(self) -> None:
         await self._feed.close()
 

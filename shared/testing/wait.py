@@ -5,21 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar, overload
-
-T = TypeVar("T")
+from collections.abc import Callable
+from typing import Any
 
 
-@overload
-async def until(condition: Callable[[], Awaitable[T]], deadline: float = ..., every: float = ...) -> T: ...
-
-
-@overload
-async def until(condition: Callable[[], T], deadline: float = ..., every: float = ...) -> T: ...
-
-
-async def until(condition: Callable[[], object], deadline: float = 10.0, every: float = 0.02) -> object:
+async def until(condition: Callable[[], Any], deadline: float = 10.0, every: float = 0.02) -> Any:
     """Polls until the condition is true and returns its value; AssertionError after `deadline` seconds. An exception of the condition
     counts as false, and the last one is the error's cause."""
     end = time.monotonic() + deadline

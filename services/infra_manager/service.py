@@ -1,0 +1,142 @@
+"""infra_manager as a process: `ir.infra.>` in, fleets of proxies through a provider, `status.infra.>` out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import structlog
+from prometheus_client import Gauge
+
+from services.infra_manager.provider import CannotRender, Infrastructure, load
+from shared.bus.connection import Bus
+from shared.bus.lease import Lease
+from shared.bus.table import TableReader, TableWriter
+from shared.bus.wire import Entry
+from shared.core import names
+from shared.core.refs import GatewayRef
+from shared.ir.base import encode
+from shared.ir.infra import Infra
+from shared.ir.status import InfraStatus
+from shared.runtime.ops import Ops
+from shared.runtime.settings import Settings
+from shared.runtime.waiting import Stopped, all_or_stopped, or_stopped
+
+log = structlog.get_logger("infrastructure")
+
+READS = "ir.infra"
+WRITES = "status.infra"
+
+
+async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
+    """Until `stop`. One replica works, others stand by; when it stops, its proxies keep running for the next."""
+    ops.wait("waiting for NATS")
+    try:
+        bus = await or_stopped(stop, Bus.connect(settings.bus, service=settings.service))
+    except Stopped:
+        return
+    try:
+        while not stop.is_set():
+            await _term(settings, ops, stop, bus)
+    finally:
+        await bus.close()
+
+
+async def _term(settings: Settings, ops: Ops, stop: asyncio.Event, bus: Bus) -> None:
+    """From one lease to its loss."""
+    lease = Lease(bus, settings.service, settings.holder)
+    try:
+        ops.wait("standing by: another replica has the lease")
+        await or_stopped(stop, lease.acquire())
+        infrastructure = load(_provider(settings), settings)
+        manager = Manager(bus, infrastructure, lease.epoch, ops)
+        try:
+            await all_or_stopped(stop, lease.lost.wait(), manager.run())
+        finally:
+            ops.wait("stopping")
+            await infrastructure.close()
+    except Stopped:
+        pass
+    finally:
+        await lease.release()
+
+
+def _provider(settings: Settings) -> str:
+    custom = settings.config.provider.custom if settings.config.provider is not None else None
+    infrastructure = custom.infrastructure if custom is not None else None
+    return infrastructure.type if infrastructure is not None else "Host"
+
+
+class Manager:
+    """Carries wishes from the bus to the provider, and what it observes back."""
+
+    def __init__(self, bus: Bus, infrastructure: Infrastructure, epoch: int, ops: Ops) -> None:
+        self._bus = bus
+        self._infrastructure = infrastructure
+        self._reader = TableReader(bus, [f"{READS}.>"])
+        self._statuses = TableWriter(bus, WRITES, epoch, exclusive=True)
+        self._known: dict[GatewayRef, InfraStatus | None] = {}
+        self._ops = ops
+        ops.details = self._details
+        if "headgate_fleets" not in ops.registry._names_to_collectors:
+            gauge = Gauge("headgate_fleets", "Proxy fleets by state.", ["state"], registry=ops.registry)
+            gauge.labels("ready").set_function(lambda: sum(s is not None and s.ready for s in self._known.values()))
+            gauge.labels("not_ready").set_function(lambda: sum(s is None or not s.ready for s in self._known.values()))
+
+    async def run(self) -> None:
+        adopted = await self._infrastructure.open()
+        try:
+            await self._statuses.open()
+            told = {_gateway(subject) for subject in self._statuses.held()}
+            self._reader.assume(g.subject(READS) for g in adopted | told)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._wishes())
+                tasks.create_task(self._observations())
+        finally:
+            await self._reader.close()
+            await self._statuses.close()
+
+    async def _wishes(self) -> None:
+        async for batch in self._reader:
+            self._ops.backlog.enter()
+            for subject, entry in batch.changes.items():
+                await self._wish(_gateway(subject), entry)
+            self._ops.backlog.leave()
+            self._ops.ready()
+
+    async def _wish(self, gateway: GatewayRef, entry: Entry | None) -> None:
+        if entry is None:
+            log.info("fleet_removed", gateway=str(gateway))
+            await self._infrastructure.remove(gateway)
+            return
+        self._known.setdefault(gateway, None)
+        try:
+            plan = self._infrastructure.render(gateway, msgspec.json.decode(entry.value, type=Infra))
+        except (msgspec.DecodeError, CannotRender) as e:
+            # what runs keeps running as it was
+            log.warning("fleet_unusable", gateway=str(gateway), error=str(e))
+            await self._publish(gateway, msgspec.structs.replace(self._known.get(gateway) or InfraStatus(), message=str(e)))
+            return
+        await self._infrastructure.apply(gateway, plan)
+
+    async def _observations(self) -> None:
+        while True:
+            gateway, status = await self._infrastructure.observe()
+            await self._publish(gateway, status)
+
+    async def _publish(self, gateway: GatewayRef, status: InfraStatus | None) -> None:
+        if status is None:
+            self._known.pop(gateway, None)
+        else:
+            self._known[gateway] = status
+        log.info("fleet_status", gateway=str(gateway), ready=status is not None and status.ready, message=status.message if status else "")
+        await self._statuses.put({gateway.subject(WRITES): None if status is None else encode(status)})
+
+    def _details(self) -> dict[str, Any]:
+        return {"fleets": {str(g): msgspec.to_builtins(s) if s is not None else None for g, s in self._known.items()}}
+
+
+def _gateway(subject: str) -> GatewayRef:
+    _, _, namespace, name = subject.split(".")
+    return GatewayRef(names.unescape(namespace), names.unescape(name))
