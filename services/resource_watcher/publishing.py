@@ -17,7 +17,7 @@ from shared.bus.table import TableReader, TableWriter, read_all
 from shared.core import names
 from shared.core.kinds import KINDS
 from shared.core.refs import ObjectRef
-from shared.runtime import trace
+from shared.runtime import garbage, trace
 from shared.runtime.ops import Ops
 
 log = structlog.get_logger("publishing")
@@ -105,6 +105,7 @@ class Publishing:
         self._synced = True
         log.info("listed", objects=len(self._outbox), retained=len(self._retained))
         self._ops.ready()
+        garbage.settle_in()
 
     async def _retain(self, unknown: frozenset[str], values: Mapping[str, bytes]) -> dict[str, bytes]:
         kept: dict[str, bytes] = {}

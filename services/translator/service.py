@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from shared.bus.connection import Bus
 from shared.bus.errors import NoLongerWriter
 from shared.bus.lease import Lease
 from shared.core.sealing import Sealer
-from shared.runtime import trace
+from shared.runtime import garbage, trace
 from shared.runtime.config import EnvoyGateway
 from shared.runtime.ops import Ops
 from shared.runtime.settings import Settings
@@ -120,8 +119,7 @@ class _Term:
             if self._first:
                 self._first = False
                 self._ops.ready()
-                gc.collect()
-                gc.freeze()
+                garbage.settle_in()
 
     async def _next(self, loop: asyncio.AbstractEventLoop) -> Arrived | None:
         """What arrived, or None when a pending read has waited long enough."""

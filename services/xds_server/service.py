@@ -17,6 +17,7 @@ from shared.core import durations, names
 from shared.core.refs import GatewayRef
 from shared.core.sealing import Sealer
 from shared.ir.status import XdsStatus
+from shared.runtime import garbage
 from shared.runtime.ops import Ops
 from shared.runtime.settings import Settings
 from shared.runtime.waiting import Stopped, all_or_stopped, or_stopped
@@ -100,6 +101,8 @@ async def _follow(bus: Bus, server: XdsServer, ops: Ops) -> None:
             else:
                 server.update(version.gateway, version.version, version.incarnation, version.changed, version.full)
             ops.backlog.leave()
+            if version.full:
+                garbage.settle_in()
             log.info(
                 "serving", gateway=str(version.gateway), version=version.version, shards=len(version.changed), trace=version.trace[3:35]
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import os
 import signal
@@ -14,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 import uvloop
 
-from shared.runtime import logs
+from shared.runtime import garbage, logs
 from shared.runtime.ops import Ops
 from shared.runtime.settings import Settings
 
@@ -37,15 +36,15 @@ async def _main(settings: Settings, service: Service) -> int:
     await ops.serve(settings.ops_host, settings.ops_port)
     announce(settings, ops)
     log.info("starting", ops_port=ops.port, replica=settings.holder)
-    # what lives from here on is the working set: keep the collector from walking what will never be garbage
-    gc.collect()
-    gc.freeze()
+    garbage.take_over()
+    cleaning = asyncio.create_task(garbage.keep_clean())
     try:
         await service(settings, ops, stop)
     except Exception:
         log.exception("crashed")
         return 1
     finally:
+        cleaning.cancel()
         await ops.close()
         retract(settings)
     log.info("stopped")

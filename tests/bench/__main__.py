@@ -1,0 +1,70 @@
+"""`./taskw bench`: how long a change takes, what it costs, and what the services hold. Prints a table; writes JSON.
+
+./taskw bench                                  1, 100, 1,000 and 10,000 routes
+./taskw bench -- --routes 1,100 --edits 30     a shorter run
+./taskw bench -- --soak 10000                  memory over 10,000 edits
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from tests.bench.bare_ads import measure as envoy_cost
+from tests.bench.scenario import Result, measure, soak
+
+
+def table(results: list[Result]) -> str:
+    """Markdown."""
+    lines = [
+        "| routes | edit to ACK p50 / p99 ms | of it Envoy's own p50 / p99 ms | edit to commit p50 ms | backend edit p50 / p99 ms "
+        "| CPU per edit ms | memory MiB | cold start s |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for r in results:
+        lines.append(
+            f"| {r.routes:,} | {r.edit_p50_ms:.1f} / {r.edit_p99_ms:.1f} | {r.envoy_p50_ms:.1f} / {r.envoy_p99_ms:.1f} | {r.commit_p50_ms:.1f} "
+            f"| {r.backend_p50_ms:.1f} / {r.backend_p99_ms:.1f} | {sum(r.cpu_per_edit_ms.values()):.1f} | {sum(r.memory_mib.values()):.0f} "
+            f"| {r.cold_start_s:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+async def main() -> int:
+    parser = argparse.ArgumentParser(prog="./taskw bench --", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--routes", default="1,100,1000,10000", help="comma-separated sizes")
+    parser.add_argument("--edits", type=int, default=50)
+    parser.add_argument("--soak", type=int, default=0, metavar="EDITS", help="measure memory over so many edits instead")
+    parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
+    options = parser.parse_args()
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    about = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "cpus": os.cpu_count(), "python": platform.python_version()}
+    if options.soak:
+        with tempfile.TemporaryDirectory() as folder:
+            result = await soak(Path(folder), options.soak)
+        for name, start in result.start_mib.items():
+            print(f"{name:<20} {start:7.1f} MiB -> {result.end_mib[name]:7.1f} MiB after {result.edits:,} edits")
+        options.json.write_bytes(msgspec.json.format(msgspec.json.encode({"about": about, "soak": result})))
+        return 0
+    results = []
+    for routes in (int(r) for r in options.routes.split(",")):
+        print(f"{routes:,} routes …", file=sys.stderr, flush=True)
+        envoy = await envoy_cost(routes, max(5, min(options.edits, 20)))
+        with tempfile.TemporaryDirectory() as folder:
+            results.append(await measure(Path(folder), routes, options.edits, envoy))
+        print(table(results[-1:]), file=sys.stderr, flush=True)
+    print(table(results))
+    options.json.write_bytes(msgspec.json.format(msgspec.json.encode({"about": about, "results": results})))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

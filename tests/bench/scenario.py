@@ -1,0 +1,155 @@
+"""A Gateway with N routes, one host name each, and the measurements on it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+
+from shared.runtime.settings import SERVICES
+from shared.testing.wait import until
+from tests.bench.observe import Acks, cpu, memory, percentile
+from tests.integration.pipeline import Pipeline
+
+
+class Result(msgspec.Struct, frozen=True, rename="camel"):
+    """Milliseconds for latencies, seconds for the cold start, milliseconds of CPU an edit, MiB."""
+
+    routes: int
+    edits: int
+    edit_p50_ms: float
+    edit_p99_ms: float
+    commit_p50_ms: float
+    envoy_p50_ms: float
+    envoy_p99_ms: float
+    backend_p50_ms: float
+    backend_p99_ms: float
+    cpu_per_edit_ms: dict[str, float]
+    memory_mib: dict[str, float]
+    cold_start_s: float
+
+
+def route(n: int, value: str) -> str:
+    return f"""apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: route-{n}
+spec:
+  parentRefs:
+  - name: gw
+  hostnames: ["host-{n}.example.com"]
+  rules:
+  - matches:
+    - path:
+        type: PathPrefix
+        value: /
+    filters:
+    - type: ResponseHeaderModifier
+      responseHeaderModifier:
+        set:
+        - name: x-answer
+          value: "{value}"
+    backendRefs:
+    - group: gateway.envoyproxy.io
+      kind: Backend
+      name: b
+"""
+
+
+class Scenario:
+    def __init__(self, pipeline: Pipeline, acks: Acks, cold_start: float) -> None:
+        self.p = pipeline
+        self.acks = acks
+        self.cold_start = cold_start
+
+    @property
+    def pids(self) -> dict[str, int]:
+        return {s: self.p.processes[s].pid for s in SERVICES}
+
+    async def edit(self, name: str, text: str) -> tuple[float, float]:
+        """Milliseconds from the saved file to the commit, and to the acknowledgement."""
+        before = self.acks.version
+        begin = time.perf_counter()
+        self.p.write(name, text)
+        committed, acked = await self.acks.after(before)
+        return (committed - begin) * 1000, (acked - begin) * 1000
+
+
+@contextlib.asynccontextmanager
+async def running(root: Path, routes: int) -> AsyncIterator[Scenario]:
+    """Everything started, from nothing, and all routes acknowledged."""
+    async with Pipeline(root) as p:
+        p.gateway()
+        p.backend("b", 9)
+        for n in range(routes):
+            p.write(f"routes/{n // 100}/{n}.yaml", route(n, "start"))
+        p.nats.start()
+        begin = time.perf_counter()
+        p.start()
+        async with p.bus() as bus, Acks(bus) as acks:
+            await until(lambda: _served(p, acks, routes), deadline=180)
+            yield Scenario(p, acks, time.perf_counter() - begin)
+
+
+async def _served(p: Pipeline, acks: Acks, routes: int) -> bool:
+    if acks.version == 0 or acks.held < acks.version:
+        return False
+    commit = next(iter((await p.stream("IR", "ir.xds.*.*.commit")).values()), b"{}")
+    return int(msgspec.json.decode(commit).get("shards", 0)) >= routes + 3
+
+
+async def measure(root: Path, routes: int, edits: int, envoy: list[float]) -> Result:
+    """`envoy`: milliseconds of Envoy's own cost for a RouteConfiguration of that size, from a bare ADS server in the same run."""
+    async with running(root, routes) as s:
+        at = max(0, routes // 2)
+        name = f"routes/{at // 100}/{at}.yaml"
+        for n in range(3):
+            await s.edit(name, route(at, f"warm-{n}"))
+        before = cpu(s.pids)
+        both = [await s.edit(name, route(at, f"edit-{n}")) for n in range(edits)]
+        used = {k: (v - before[k]) * 1000 / edits for k, v in cpu(s.pids).items()}
+        backend = [(await s.edit("backend-b.yaml", _backend(n)))[1] for n in range(max(3, edits // 3))]
+        return Result(
+            routes=routes,
+            edits=edits,
+            edit_p50_ms=percentile([b for _, b in both], 0.5),
+            edit_p99_ms=percentile([b for _, b in both], 0.99),
+            commit_p50_ms=percentile([a for a, _ in both], 0.5),
+            envoy_p50_ms=percentile(envoy, 0.5),
+            envoy_p99_ms=percentile(envoy, 0.99),
+            backend_p50_ms=percentile(backend, 0.5),
+            backend_p99_ms=percentile(backend, 0.99),
+            cpu_per_edit_ms=used,
+            memory_mib=memory(s.pids),
+            cold_start_s=s.cold_start,
+        )
+
+
+def _backend(n: int) -> str:
+    return f"""apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Backend
+metadata: {{name: b}}
+spec: {{endpoints: [{{ip: {{address: 127.0.0.1, port: {10000 + n}}}}}]}}
+"""
+
+
+class Soak(msgspec.Struct, frozen=True, rename="camel"):
+    """Memory (MiB) of each service at the start and after so many edits."""
+
+    edits: int
+    start_mib: dict[str, float]
+    end_mib: dict[str, float]
+
+
+async def soak(root: Path, edits: int) -> Soak:
+    """Edits as fast as they are acknowledged, new names and old ones: memory must stay flat."""
+    async with running(root, 100) as s:
+        for n in range(100):
+            await s.edit(f"routes/0/{n % 50}.yaml", route(n % 50, f"warm-{n}"))
+        start = memory(s.pids)
+        for n in range(edits):
+            await s.edit(f"routes/0/{n % 50}.yaml", route(n % 50, f"soak-{n}"))
+        return Soak(edits, start, memory(s.pids))
