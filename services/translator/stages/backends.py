@@ -21,7 +21,7 @@ from shared.core.refs import ObjectRef
 from shared.features.parts.hostname import is_ip, is_subdomain
 from shared.features.parts.problem import Problem, unresolved
 from shared.incremental import Db, query
-from shared.ir.destination import AppProtocol, DestinationSetting
+from shared.ir.destination import AppProtocol, DestinationSetting, ForceLocal, PreferLocal
 from shared.ir.tls import UpstreamTls
 
 Reference = HttpBackendRef | BackendObjectReference
@@ -95,9 +95,19 @@ def service_upstream(db: Db, kind: str, namespace: str, name: str, port: int, by
         protocol=protocol_of(at.app_protocol),
         force_http1_upstream=at.app_protocol in _WEBSOCKET,
         endpoints_ref=key,
+        prefer_local=prefer_local(row) if isinstance(row, Service) else None,
         metadata=resource_metadata(kind, row.metadata, str(port)),
     )
     return Upstream(setting)
+
+
+def prefer_local(service: Service) -> PreferLocal | None:
+    """Topology-aware routing as the Service asks for it: always, or (the older annotation) where each zone has three endpoints."""
+    if service.spec.traffic_distribution is not None:
+        return PreferLocal(min_endpoints_threshold=1, force=ForceLocal(min_endpoints_in_zone_threshold=1))
+    if service.metadata.annotations.get("service.kubernetes.io/topology-mode") in ("Auto", "auto"):
+        return PreferLocal(min_endpoints_threshold=3, force=ForceLocal(min_endpoints_in_zone_threshold=3))
+    return None
 
 
 def protocol_of(app_protocol: str | None, default: AppProtocol = "HTTP") -> AppProtocol:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from services.translator.stages.tables import (
     BACKENDS,
     ENDPOINT_SLICES,
@@ -16,7 +18,7 @@ from shared.api.envoy import GROUP as ENVOY
 from shared.api.envoy import BackendEndpoint
 from shared.core import names
 from shared.core.refs import ObjectRef
-from shared.incremental import Db, query
+from shared.incremental import Collection, Db, query
 from shared.ir.destination import AddressType, Endpoint, EndpointsShard
 from shared.ir.shards import endpoints_key
 
@@ -50,15 +52,42 @@ def endpoints(db: Db, key: str) -> EndpointsShard:
     return _slices(db, kind, namespace, name, int(port))
 
 
-@query
+def _kinds(db: Db, kind: str, ref: ObjectRef, ports: tuple[int, ...]) -> Mapping[str, AddressType]:
+    found = ((key, endpoints(db, key)) for port in ports for key in [key_of(kind, ref.namespace, ref.name, port)])
+    return {key: shard.address_type for key, shard in found if shard.endpoints and shard.address_type is not None}
+
+
+def _of_service(db: Db, ref: ObjectRef) -> Mapping[str, AddressType]:
+    row = db.get(SERVICES, ref)
+    return _kinds(db, "Service", ref, tuple(p.port for p in row.spec.ports)) if row is not None else {}
+
+
+def _of_import(db: Db, ref: ObjectRef) -> Mapping[str, AddressType]:
+    row = db.get(SERVICE_IMPORTS, ref)
+    return _kinds(db, "ServiceImport", ref, tuple(p.port for p in row.spec.ports)) if row is not None else {}
+
+
+def _of_backend(db: Db, ref: ObjectRef) -> Mapping[str, AddressType]:
+    return _kinds(db, "Backend", ref, (0,))
+
+
+REACHABLE: dict[str, Collection[str, AddressType]] = {
+    "Service": Collection("reachable_services", source=SERVICES, fn=_of_service),
+    "ServiceImport": Collection("reachable_imports", source=SERVICE_IMPORTS, fn=_of_import),
+    "Backend": Collection("reachable_backends", source=BACKENDS, fn=_of_backend),
+}
+"""Endpoints keys with any endpoint, and of which kind: collections, so that moving endpoints disturb no reader while that stays."""
+
+
+def address_type(db: Db, key: str) -> AddressType | None:
+    """The kind of a backend's addresses; None where there is no endpoint, or a Service's own address stands for them."""
+    collection = REACHABLE.get(key.split(".")[1])
+    return None if collection is None else next(iter(db.group(collection, key).values()), None)
+
+
 def reachable(db: Db, key: str) -> bool:
     """Whether there is any endpoint: all that a status has to know."""
-    return bool(endpoints(db, key).endpoints)
-
-
-@query
-def address_type(db: Db, key: str) -> AddressType | None:
-    return endpoints(db, key).address_type if reachable(db, key) else None
+    return key.split(".")[1].startswith(BY_ADDRESS) or address_type(db, key) is not None
 
 
 def _slices(db: Db, kind: str, namespace: str, name: str, port: int) -> EndpointsShard:

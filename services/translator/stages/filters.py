@@ -26,7 +26,7 @@ from shared.features.route.url_rewrite import translate as url_rewrite
 from shared.incremental import Db
 from shared.ir.destination import DestinationSetting
 
-_LONGEST_BODY = 4096
+_LONGEST_BODY = 1 << 20
 _Apply = Callable[[HttpRouteFilter, Filters, int, Lookup], Filters]
 
 FILTERS: dict[str, tuple[str, _Apply]] = {
