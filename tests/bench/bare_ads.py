@@ -1,0 +1,153 @@
+"""What Envoy itself costs: a bare ADS server pushes a RouteConfiguration and measures until Envoy acknowledges it.
+
+Routes are serialised beforehand and nothing is computed between the push and the acknowledgement, so this is the floor under every
+figure of edit to ACK. One virtual host and one route a piece, as the benchmarks of Headgate have it.
+
+    python -m tests.bench.bare_ads [--routes 1,100,1000,10000] [--rounds 20]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import grpc
+
+from services.xds_server.ads.messages import Response, delta_request, delta_response
+from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, MESSAGES, ROUTE
+from services.xds_server.resources import Resource
+from shared.testing.envoy import running_envoy
+from shared.testing.ports import free_port
+from shared.xds.message import Fields, encode, pack
+
+NAME = "bench"
+
+
+class Cost(NamedTuple):
+    """Push to ACK, in milliseconds."""
+
+    routes: int
+    p50: float
+    p99: float
+    bytes: int
+
+
+def _resource(type_url: str, name: str, version: int, fields: Fields) -> Resource:
+    body = encode(MESSAGES[type_url], fields)
+    return Resource(name, str(version), encode("google.protobuf.Any", {"type_url": type_url, "value": body}))
+
+
+def _listener(port: int) -> Fields:
+    hcm: Fields = {
+        "stat_prefix": "bench",
+        "rds": {"route_config_name": NAME, "config_source": {"ads": {}, "resource_api_version": "V3"}},
+        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": pack("envoy.extensions.filters.http.router.v3.Router")}],
+    }
+    manager = pack("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", hcm)
+    return {
+        "name": NAME,
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
+    }
+
+
+def _routes(count: int, round_: int) -> Fields:
+    hosts = [
+        {
+            "name": f"h{i}",
+            "domains": [f"h{i}.example.com"],
+            "routes": [{"match": {"path_separated_prefix": f"/v{round_ if i == 0 else 0}"}, "direct_response": {"status": 200}}],
+        }
+        for i in range(count)
+    ]
+    return {"name": NAME, "virtual_hosts": hosts}
+
+
+class Bare:
+    """Answers one Envoy; `push` sends a RouteConfiguration and gives the seconds until its ACK."""
+
+    def __init__(self, port: int, first: Resource) -> None:
+        self._fixed = {
+            LISTENER: (_resource(LISTENER, NAME, 1, _listener(port)),),
+            CLUSTER: (),
+            ENDPOINT: (),
+            ROUTE: (first,),
+        }
+        self._nonce = 0
+        self._send: Callable[[bytes], Any] | None = None
+        self._acked: dict[str, asyncio.Future[float]] = {}
+        self._answered: set[str] = set()
+
+    def _response(self, type_url: str, resources: tuple[Resource, ...]) -> tuple[str, bytes]:
+        self._nonce += 1
+        nonce = str(self._nonce)
+        return nonce, delta_response(Response(type_url, nonce, nonce, resources))
+
+    async def serve(self, _requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        self._send = context.write
+        eof: Any = grpc.aio.EOF  # type: ignore[attr-defined]
+        while (data := await context.read()) is not eof:
+            request, _ = delta_request(data)
+            if request.nonce in self._acked:
+                future = self._acked.pop(request.nonce)
+                if request.error is not None:
+                    future.set_exception(RuntimeError(request.error))
+                else:
+                    future.set_result(time.perf_counter())
+            if request.type_url not in self._answered:
+                self._answered.add(request.type_url)
+                _, message = self._response(request.type_url, self._fixed.get(request.type_url, ()))
+                await context.write(message)
+
+    async def push(self, resource: Resource) -> float:
+        assert self._send is not None
+        nonce, message = self._response(ROUTE, (resource,))
+        future = self._acked[nonce] = asyncio.get_running_loop().create_future()
+        begin = time.perf_counter()
+        await self._send(message)
+        async with asyncio.timeout(30):
+            acked: float = await future
+        return acked - begin
+
+
+async def measure(routes: int, rounds: int = 20) -> Cost:
+    """Envoy's cost of taking a RouteConfiguration of that many routes of which one changed."""
+    bare = Bare(free_port(), _resource(ROUTE, NAME, 0, _routes(routes, 0)))
+    server = grpc.aio.server(options=[("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)])
+    method = grpc.stream_stream_rpc_method_handler(bare.serve)
+    service = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"DeltaAggregatedResources": method}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with running_envoy(port, cluster=NAME) as envoy:
+            await envoy.wait_live(30)
+            resources = [_resource(ROUTE, NAME, n, _routes(routes, n)) for n in range(1, rounds + 1)]
+            times = sorted([1000 * await bare.push(r) for r in resources])
+    finally:
+        await server.stop(0)
+    return Cost(routes, statistics.median(times), times[min(len(times) - 1, round(0.99 * len(times)))], len(resources[0].any_bytes))
+
+
+async def measure_all(sizes: list[int], rounds: int = 20) -> list[Cost]:
+    return [await measure(n, rounds) for n in sizes]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--routes", default="1,100,1000,10000")
+    parser.add_argument("--rounds", type=int, default=20)
+    options = parser.parse_args()
+    costs = asyncio.run(measure_all([int(n) for n in options.routes.split(",")], options.rounds))
+    for cost in costs:
+        print(f"{cost.routes:6} routes: p50 {cost.p50:7.2f} ms  p99 {cost.p99:7.2f} ms  {cost.bytes:9} bytes")
+    print(json.dumps([c._asdict() for c in costs]))
+
+
+if __name__ == "__main__":
+    main()
