@@ -49,6 +49,7 @@ class Fleet:
         self._wake = asyncio.Event()
         self._backoff = Backoff(first=0.2, most=10.0)
         self._not_before = 0.0
+        self._changed = time.monotonic()
         self._taken: dict[Port, float] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -69,6 +70,7 @@ class Fleet:
         """None: the Gateway is known, but runs nothing. A removed fleet that is wanted again stays."""
         self.wanted = spec
         self.removed = False
+        self._changed = time.monotonic()
         self._refused = ""
         self._wake.set()
 
@@ -157,6 +159,7 @@ class Fleet:
             self._not_before = time.monotonic() + self._backoff.next()
             self._tell(InfraStatus(message=f"{spec.arguments[0]}: {e.strerror}"))
             return
+        self._changed = time.monotonic()
         log.info("envoy_started", gateway=str(self.gateway), pid=self.current.note.pid, log=str(self.home / "envoy.log"))
 
     async def _replace(self, spec: ProxySpec) -> None:
@@ -224,7 +227,8 @@ class Fleet:
         if not process.alive:
             return 0
         self._tell(InfraStatus(addresses=spec.addresses, ready=ready, replicas=1 if live else 0, message="; ".join(messages)))
-        return SOON if missing and not messages else LATER
+        expecting = not live or (missing and not messages)
+        return SOON if expecting and time.monotonic() - self._changed < STEADY_SECONDS else LATER
 
     def _tell(self, status: InfraStatus) -> None:
         if status != self._told:

@@ -1,0 +1,83 @@
+"""External: the proxies are started by somebody else (compose, systemd, another machine's supervisor).
+
+Headgate writes each Gateway's bootstrap where they read it, `<state>/bootstrap/<namespace>_<name>.yaml`; a bootstrap that changes is
+replaced at once, and takes effect when whoever runs the proxy starts it again. Whether proxies run is for xds_server to say, which
+sees them connect; here a fleet counts as ready when its bootstrap is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from services.infra_manager.provider import CannotRender
+from services.infra_manager.providers.host import render as host
+from services.infra_manager.providers.host.render import HostOptions
+from shared.core.refs import GatewayRef
+from shared.ir.infra import Infra
+from shared.ir.status import InfraStatus
+from shared.runtime.settings import Settings
+
+log = structlog.get_logger("infrastructure")
+
+
+class Written(NamedTuple):
+    bootstrap: str
+    addresses: tuple[str, ...]
+
+
+class ExternalInfrastructure:
+    def __init__(self, settings: Settings) -> None:
+        self._folder = settings.state_dir / "bootstrap"
+        self._options = HostOptions(
+            envoy="envoy",
+            xds_host=settings.xds_host,
+            xds_port=settings.xds_port,
+            sds_dir=str(settings.cert_dir / "sds") if settings.cert_dir else "",
+        )
+        self._changes: asyncio.Queue[tuple[GatewayRef, InfraStatus | None]] = asyncio.Queue()
+
+    async def open(self) -> frozenset[GatewayRef]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return frozenset(_gateway(p) for p in self._folder.glob("*.yaml"))
+
+    def render(self, gateway: GatewayRef, infra: Infra) -> Written | None:
+        spec = host.render(gateway, infra, self._options)
+        if spec is None:
+            return None
+        if not spec.bootstrap:
+            raise CannotRender("there is no bootstrap to write")
+        return Written(spec.bootstrap, spec.addresses)
+
+    async def apply(self, gateway: GatewayRef, plan: Written | None) -> None:
+        if plan is None:
+            await self.remove(gateway)
+            return
+        path = self._path(gateway)
+        if not path.exists() or path.read_text() != plan.bootstrap:
+            draft = path.with_suffix(".new")
+            draft.write_text(plan.bootstrap)
+            draft.replace(path)
+            log.info("bootstrap_written", gateway=str(gateway), path=str(path))
+        self._changes.put_nowait((gateway, InfraStatus(addresses=plan.addresses, ready=True, replicas=1)))
+
+    async def remove(self, gateway: GatewayRef) -> None:
+        self._path(gateway).unlink(missing_ok=True)
+        self._changes.put_nowait((gateway, None))
+
+    async def observe(self) -> tuple[GatewayRef, InfraStatus | None]:
+        return await self._changes.get()
+
+    async def close(self) -> None:
+        return
+
+    def _path(self, gateway: GatewayRef) -> Path:
+        return self._folder / f"{gateway.namespace}_{gateway.name}.yaml"
+
+
+def _gateway(path: Path) -> GatewayRef:
+    namespace, _, name = path.stem.partition("_")
+    return GatewayRef(namespace, name)
