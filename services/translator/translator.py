@@ -5,8 +5,10 @@ One object's changes go in, and only what they change comes out; nothing here wa
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -27,6 +29,18 @@ from shared.ir.status import InfraStatus, StatusPart, XdsStatus
 RawObject = bytes | str | Mapping[str, Any]
 PATIENCE = 2.0
 """Seconds that a wanted object may stay unknown before a condition says so."""
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """What a translation makes lives on in the Db: collecting in the middle of it finds nothing, and doubles a cold start."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class Outputs(msgspec.Struct):
@@ -65,11 +79,17 @@ class Translator:
         self._clock = clock
         self._answered: set[ObjectRef] = set()
         self._since: dict[ObjectRef, float] = {}
+        self._late: set[ObjectRef] = set()
         self._failed: dict[ObjectRef, str] = {}
 
     def apply(self, changes: Mapping[ObjectRef, RawObject | None]) -> Outputs:
         """Objects as raw JSON or as plain data; None for one that is gone. Kinds that nothing here reads are ignored."""
-        rows: dict[Table[Any, Any], dict[Any, Any]] = {INVALID: {}}
+        with _collector_paused():
+            self.db.apply(self._rows(changes))
+        return self._outputs()
+
+    def _rows(self, changes: Mapping[ObjectRef, RawObject | None]) -> dict[Table[Any, Any], dict[ObjectRef, Any]]:
+        rows: dict[Table[Any, Any], dict[ObjectRef, Any]] = {INVALID: {}}
         for ref, raw in changes.items():
             table = table_of(ref)
             if table is None:
@@ -80,8 +100,7 @@ class Translator:
             rows[INVALID][ref] = row if bad else None
             if table.wanted:
                 self._answered.add(ref)
-        self.db.apply(rows)
-        return self._outputs()
+        return rows
 
     def answer_absent(self, *refs: ObjectRef) -> None:
         """Wanted objects that do not exist; counts at the next `apply`."""
@@ -102,7 +121,8 @@ class Translator:
     def deadline_pending(self) -> Outputs:
         """Makes statuses speak of what stayed unknown for PATIENCE; shards go on waiting. To be called now and then."""
         limit = self._clock() - PATIENCE
-        self.db.apply({LATE: {ref: True for ref, since in self._since.items() if since <= limit}})
+        self._late = {ref for ref, since in self._since.items() if since <= limit}
+        self.db.apply({LATE: dict.fromkeys(self._late, True)})
         return self._outputs()
 
     def provenance(self, fleet: GatewayRef, key: str) -> frozenset[ObjectRef]:
@@ -110,7 +130,16 @@ class Translator:
         found = (self.db.provenance(each, (fleet, key)) for each in SHARDS)
         return frozenset(ref for rows in found for _, ref in rows if isinstance(ref, ObjectRef))
 
+    def failures(self) -> dict[str, str]:
+        """What crashed, by output and source, for logs; the objects' statuses say it too."""
+        every: tuple[Collection[Any, Any], ...] = OUTPUTS
+        return {f"{c.name}: {key}": f"{type(e).__name__}: {e}" for c in every for key, e in self.db.failures(c).items()}
+
     def _outputs(self) -> Outputs:
+        with _collector_paused():
+            return self._settled()
+
+    def _settled(self) -> Outputs:
         self.db.settle()
         self._note_failures()
         wants = frozenset(ref for _, ref in self.db.wants())
@@ -156,6 +185,9 @@ class Translator:
         unknown = wants - self._answered
         now = self._clock()
         self._since = {ref: self._since.get(ref, now) for ref in unknown}
+        if answered := self._late - unknown:
+            self._late -= answered
+            self.db.apply({LATE: dict.fromkeys(answered)})
         return unknown
 
     def _pending(self, unknown: frozenset[ObjectRef]) -> dict[GatewayRef, frozenset[ObjectRef]]:

@@ -56,9 +56,9 @@ class ListenerTlsConfig(Spec, frozen=True):
 
 
 class Listener(Spec, frozen=True):
-    name: str
     port: int
     protocol: str
+    name: str = ""
     hostname: str | None = None
     tls: ListenerTlsConfig | None = None
     allowed_routes: AllowedRoutes = AllowedRoutes()

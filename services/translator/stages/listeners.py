@@ -11,6 +11,7 @@ from services.translator.stages.gateways import gateway_row
 from services.translator.stages.grants import selector_fault
 from shared.api.gateway import GROUP, Gateway, Listener, RouteGroupKind
 from shared.core.refs import ObjectRef
+from shared.features.parts.hostname import is_subdomain
 from shared.incremental import Db, query
 from shared.ir.status import Condition
 
@@ -47,6 +48,9 @@ def checked(db: Db, gateway: ObjectRef) -> tuple[Checked, ...]:
 
 def _check(db: Db, gateway: ObjectRef, row: Gateway, listener: Listener) -> Checked:
     conditions = Conditions(row.metadata.generation)
+    if listener.name and not is_subdomain(listener.name):
+        text = f"The listener's name {listener.name!r} must be a lowercase RFC 1123 subdomain."
+        conditions.set(PROGRAMMED, False, "Invalid", text)
     _namespaces(listener, conditions)
     kinds = _kinds(listener, conditions)
     found = Certificates()

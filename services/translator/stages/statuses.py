@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -229,11 +229,22 @@ def _refused(
             entry = {"parentRef": _shown(each), "controllerName": env.controller_name, "conditions": shown}
             found[gateway_id(gateway)]["parents"].append(entry)
     for each in targets:
-        gateway = parent_gateway(each, ref.namespace)
-        if gateway is not None and db.get(GATEWAYS, gateway) is not None and ours(db, gateway):
-            at = {"group": GROUP, "kind": "Gateway", "name": gateway.name, "namespace": gateway.namespace}
-            if each.section_name is not None:
-                at["sectionName"] = each.section_name
-            entry = {"ancestorRef": at, "controllerName": env.controller_name, "conditions": shown}
-            found[gateway_id(gateway)]["ancestors"].append(entry)
+        for g, at in _ancestors(db, ref, each):
+            found[g]["ancestors"].append({"ancestorRef": at, "controllerName": env.controller_name, "conditions": shown})
     return {(ref, g): part(ref, g, generation, {k: list(v) for k, v in fields.items()}) for g, fields in found.items()}
+
+
+def _ancestors(db: Db, ref: ObjectRef, target: ParentReference) -> Iterator[tuple[str, dict[str, str]]]:
+    """Whom a policy's target concerns: the Gateway itself, a route's Gateways, or else the target as it is named."""
+    gateways: list[ObjectRef] = []
+    if target.kind == "HTTPRoute":
+        route = ObjectRef(GROUP, "HTTPRoute", target.namespace or ref.namespace, target.name)
+        gateways = list(dict.fromkeys(a.gateway for a in attachments(db, route)))
+    elif (gateway := parent_gateway(target, ref.namespace)) is not None and db.get(GATEWAYS, gateway) is not None and ours(db, gateway):
+        gateways = [gateway]
+    section = {"sectionName": target.section_name} if target.section_name is not None and target.kind != "HTTPRoute" else {}
+    for each in gateways:
+        yield gateway_id(each), {"group": GROUP, "kind": "Gateway", "name": each.name, "namespace": each.namespace, **section}
+    if not gateways and target.kind != "Gateway":
+        group = {"group": target.group} if target.group is not None else {}
+        yield "", {**group, "kind": target.kind or "", "name": target.name, "namespace": target.namespace or ref.namespace, **section}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 from msgspec.structs import replace
 
 from shared.features.parts.filters import Filters, Lookup
@@ -21,8 +23,15 @@ def apply(spec: RequestMirrorSpec, before: Filters, index: int, lookup: Lookup) 
         return result
     percentage: float | None = None
     if spec.fraction is not None:
-        percentage = 100 * spec.fraction.numerator / spec.fraction.denominator
+        percentage = _single(100 * spec.fraction.numerator / spec.fraction.denominator)
     elif spec.percent is not None:
         percentage = spec.percent
     policy = MirrorPolicy(destination=Destination(name=name, settings=(setting,)), percentage=percentage)
     return replace(result, mirrors=(*result.mirrors, policy))
+
+
+def _single(value: float) -> float:
+    """The shortest decimal that is this value in single precision: what Envoy and Envoy Gateway's IR hold."""
+    exact = struct.unpack("f", struct.pack("f", value))[0]
+    shortest = (float(f"{exact:.{digits}g}") for digits in range(1, 10))
+    return next(x for x in shortest if struct.pack("f", x) == struct.pack("f", exact))
