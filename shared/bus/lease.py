@@ -19,7 +19,7 @@ from shared.bus import direct, wire
 from shared.bus.connection import Bus
 from shared.bus.errors import WRONG_LAST_SEQUENCE, ApiError, BusClosed, BusError, NoLongerWriter, Unavailable
 from shared.bus.publisher import Ack
-from shared.bus.table import first_of
+from shared.bus.waiting import first_of
 from shared.bus.wire import LEASES, Outgoing
 
 log = structlog.get_logger("bus")

@@ -1,9 +1,8 @@
-"""A Gateway's IR as versions: the writer that closes them, and the reader that shows nothing but whole ones."""
+"""A Gateway's IR as versions: the writer that closes them. The reader stands in snapshot_reader.py."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Self
@@ -19,10 +18,11 @@ from shared.bus.commit import Commit
 from shared.bus.connection import Bus, Session
 from shared.bus.ear import Ear
 from shared.bus.errors import WRONG_LAST_SEQUENCE, ApiError, BusClosed, BusError, NoLongerWriter, Unavailable
-from shared.bus.feed import Feed
 from shared.bus.publisher import Ack
-from shared.bus.staging import Stages, Version, younger
-from shared.bus.table import first_of, read_all
+from shared.bus.snapshot_reader import SnapshotReader
+from shared.bus.staging import Version
+from shared.bus.table_reader import read_all
+from shared.bus.waiting import first_of
 from shared.bus.wire import IR, Entry, Outgoing
 from shared.core.digest import Root, digest
 from shared.core.refs import GatewayRef
@@ -34,8 +34,6 @@ log = structlog.get_logger("bus")
 _FOREIGN = "?"  # the digest of what somebody else wrote: equal to nothing
 SETTLE = 0.3
 """Seconds after which a foreign commit has certainly been stored or refused."""
-STUCK = 5.0
-"""Seconds that a reader waits for the repair of a version before it reads everything again."""
 FORGET_AFTER = 24 * 3600.0
 """Seconds after which a deleted shard's history goes."""
 
@@ -270,52 +268,3 @@ class SnapshotWriter:
 
     def _no_longer(self) -> NoLongerWriter:
         return NoLongerWriter(f"a newer writer than epoch {self._epoch} writes {self._prefix}>")
-
-
-class SnapshotReader:
-    """`async for version in SnapshotReader(bus)`: each Gateway's last whole version first, then every change as it is committed."""
-
-    def __init__(self, bus: Bus, filter: str = "ir.xds.>") -> None:
-        self._bus = bus
-        self._feed = Feed(bus, IR.name, [filter])
-        self._stages = Stages()
-        self._initial: list[wire.Message] | None = None
-        self._ready: deque[Version] = deque()
-        self.caught_up = False
-        """Whether every version that stood in the stream at the start has been handed out (or waits for its repair)."""
-
-    def __aiter__(self) -> SnapshotReader:
-        return self
-
-    async def __anext__(self) -> Version:
-        while not self._ready:
-            self._ready.extend(await self._more())
-        return self._ready.popleft()
-
-    async def close(self) -> None:
-        await self._feed.close()
-
-    async def _more(self) -> list[Version]:
-        try:
-            part = await asyncio.wait_for(self._feed.next(), STUCK if self._stages.waits else None)
-        except TimeoutError:
-            log.warning("bus.version_incomplete", note="no repair came; reading the stream again")
-            self._feed.restart()
-            return []
-        if part.reset:
-            self._initial = []
-        if self._initial is None:
-            return self._stages.take(part.messages)
-        self._initial += part.messages
-        if not part.caught_up:
-            return []
-        messages, self._initial = self._initial, None
-        try:
-            older = [m for seq, subjects in younger(messages).values() for m in await direct.last_of(self._bus, IR.name, subjects, seq)]
-        except (Unavailable, ApiError) as e:
-            log.warning("bus.retry", reader="snapshots", error=str(e))
-            self._feed.restart()
-            return []
-        self._stages.restart()
-        self.caught_up = True
-        return self._stages.take(sorted((*older, *messages), key=lambda m: m.entry.seq))

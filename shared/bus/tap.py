@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from shared.bus.connection import Bus
 from shared.bus.ear import Ear
 from shared.bus.errors import Unavailable
-from shared.bus.table import read_all
+from shared.bus.table_reader import read_all
 from shared.bus.wire import stream_of
 
 
