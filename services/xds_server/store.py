@@ -174,7 +174,7 @@ class GatewayStore:
     def problems(self) -> dict[str, tuple[str, ...]]:
         """Shard key -> what could not be rendered of it."""
         failed = {k: (str(e),) for c in derive.FROM_SHARDS for k, e in self._db.failures(c).items()}
-        return failed | {k: (t,) for k, t in self._unreadable.items()} | self._problems | derive.listener_faults(self._db)
+        return failed | {k: (t,) for k, t in self._unreadable.items()} | self._problems | derive.shard_faults(self._db)
 
     def shard(self, key: str) -> Row:
         """The shard as it was last given."""

@@ -63,7 +63,7 @@ class DestinationSetting(IR, frozen=True):
     address type and endpoints, so the assembled IR looks like Envoy Gateway's.
     """
 
-    name: str
+    name: str = ""
     weight: int | None = None
     priority: int | None = None
     protocol: AppProtocol | None = None

@@ -17,7 +17,7 @@ class TextAccessLog(IR, frozen=True):
 
 
 class JsonAccessLog(IR, frozen=True):
-    path: str
+    path: str = ""
     json: tuple[MapEntry, ...] = ()
     cel_matches: tuple[str, ...] = ()
     log_type: str | None = None

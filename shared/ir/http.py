@@ -39,7 +39,7 @@ class SessionPersistence(IR, frozen=True):
 class HttpRoute(IR, frozen=True):
     """One match of one rule on one hostname: what becomes one Envoy route."""
 
-    name: str
+    name: str = ""
     hostname: str = ""
     is_http2: bool = False
     metadata: ResourceMetadata | None = None

@@ -15,8 +15,8 @@ class PolicyMetadata(IR, frozen=True):
 class ResourceMetadata(IR, frozen=True):
     """The object (and its section: a listener's, rule's or port's name) behind a piece of IR."""
 
-    kind: str
-    name: str
+    kind: str = ""
+    name: str = ""
     namespace: str = ""
     section_name: str = ""
     annotations: tuple[MapEntry, ...] = ()

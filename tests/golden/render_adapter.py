@@ -22,7 +22,8 @@ _BYTES = ("certificate", "privateKey", "body", "ocspStaple")
 def _normal(value: Any) -> Any:
     """Go reads field names in any case, and some cases write bytes as lists of numbers."""
     if isinstance(value, dict):
-        return {_SPELLINGS.get(k, k): _text(v) if k in _BYTES else _normal(v) for k, v in value.items() if v is not None}
+        known = {k: _text(v) if k in _BYTES else _normal(v) for k, v in value.items() if v is not None}
+        return {_SPELLINGS.get(k, k): v for k, v in known.items() if _SPELLINGS.get(k) not in known}
     if isinstance(value, list):
         return [_normal(v) for v in value]
     return value

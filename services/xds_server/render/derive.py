@@ -84,8 +84,18 @@ def gateway_metrics(db: Db) -> Metrics | None:
 
 @query
 def gateway_access_log(db: Db) -> AccessLog | None:
+    """The access log without the entries that cannot be rendered: a listener is worth more than its log."""
     gateway = db.get(GATEWAYS, GATEWAY)
-    return gateway.access_log if gateway is not None else None
+    log = gateway.access_log if gateway is not None else None
+    return replace(log, text=tuple(t for t in log.text if t.format is not None)) if log is not None else None
+
+
+@query
+def gateway_faults(db: Db) -> tuple[str, ...]:
+    """What is wrong with the Gateway's own shard."""
+    gateway = db.get(GATEWAYS, GATEWAY)
+    log = gateway.access_log if gateway is not None else None
+    return tuple(f"access log {t.path}: no format" for t in log.text if t.format is None) if log is not None else ()
 
 
 def opener(db: Db) -> OpenSecret:
@@ -109,13 +119,17 @@ class RouteKey(NamedTuple):
 RouteValue = Parts | Fields | tuple[str, ...]
 
 
+PRESENT = Endpoint(host="present")
+"""Stands for endpoints where it matters only that there are some."""
+
+
 @query
 def shape(db: Db, ref: str) -> EndpointsShard | None:
     """What a route must know of a backend: what kind of addresses, and whether there are any. The addresses stay out of it."""
     shard = db.get(ENDPOINTS, ref)
     if shard is None:
         return None
-    return EndpointsShard(address_type=shard.address_type, endpoints=(Endpoint(),) if shard.endpoints else ())
+    return EndpointsShard(address_type=shard.address_type, endpoints=(PRESENT,) if shard.endpoints else ())
 
 
 def whole(db: Db, ref: str) -> EndpointsShard | None:
@@ -219,9 +233,14 @@ def listener_fault(db: Db, key: str) -> str | None:
     return None
 
 
-def listener_faults(db: Db) -> dict[str, tuple[str, ...]]:
-    """Listener key -> why it is not served."""
-    return {key: (fault,) for key in db.all_keys(LISTENERS) if (fault := listener_fault(db, key)) is not None}
+def shard_faults(db: Db) -> dict[str, tuple[str, ...]]:
+    """Key of a listener's or the Gateway's shard -> what of it is not served, and why."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key in db.all_keys(LISTENERS):
+        if (fault := listener_fault(db, key)) is not None:
+            found[key] = (fault,)
+    faults = gateway_faults(db)
+    return found | ({GATEWAY: faults} if faults else {})
 
 
 # listeners and route configurations
@@ -399,6 +418,8 @@ def clusters(db: Db, plans: Plans) -> dict[Need, Rendered]:
     out: dict[Need, Rendered] = {}
     metrics = gateway_metrics(db)
     for name, (plan, known) in plans.items():
+        if not endpoints.addressed(plan):
+            continue
         assignment = endpoints.assignment(with_endpoints(db, plan, known)) if destinations.is_dns(plan) else None
         out[CLUSTER, name] = destinations.cluster(plan, metrics, assignment)
         for setting in plan.settings:
@@ -412,7 +433,7 @@ def assignments(db: Db, plans: Plans) -> Outputs:
     return {
         (ENDPOINT, name): rendered(ENDPOINT, endpoints.assignment(with_endpoints(db, plan, known)))
         for name, (plan, known) in plans.items()
-        if destinations.uses_eds(plan)
+        if destinations.uses_eds(plan) and endpoints.addressed(plan)
     }
 
 

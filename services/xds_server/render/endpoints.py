@@ -22,6 +22,11 @@ def assignment(plan: ClusterPlan) -> Fields:
     return {"cluster_name": plan.name, "endpoints": localities}
 
 
+def addressed(plan: ClusterPlan) -> bool:
+    """Whether every endpoint has an address; Envoy refuses a cluster in which one has none."""
+    return all(e.host or e.path for s in plan.settings for e in s.endpoints)
+
+
 def _whole(setting: DestinationSetting, match: str | None) -> Fields:
     return given(
         {

@@ -65,16 +65,20 @@ def downstream_socket(tls: ListenerTls, overlaps: bool) -> Fields:
         "disable_stateful_session_resumption": True,
         "disable_stateless_session_resumption": True,
     }
-    if tls.ca_certificate is not None:
+    if tls.ca_certificate is not None or tls.client_validation_enabled:
         context["require_client_certificate"] = {"value": tls.require_client_certificate}
-        if tls.accept_untrusted:
-            common["combined_validation_context"] = {
-                "default_validation_context": {"trust_chain_verification": "ACCEPT_UNTRUSTED"},
-                "validation_context_sds_secret_config": sds(tls.ca_certificate.name),
-            }
-        else:
-            common["validation_context_sds_secret_config"] = sds(tls.ca_certificate.name)
+        common |= _client_validation(tls)
     return {"name": "envoy.transport_sockets.tls", "typed_config": pack(f"{_TLS}.DownstreamTlsContext", context)}
+
+
+def _client_validation(tls: ListenerTls) -> Fields:
+    own: Fields = {"trust_chain_verification": "ACCEPT_UNTRUSTED"} if tls.accept_untrusted else {}
+    if tls.ca_certificate is None:
+        return {"validation_context": own}
+    if not own:
+        return {"validation_context_sds_secret_config": sds(tls.ca_certificate.name)}
+    combined: Fields = {"default_validation_context": own, "validation_context_sds_secret_config": sds(tls.ca_certificate.name)}
+    return {"combined_validation_context": combined}
 
 
 def _san(name: SubjectAltName) -> Fields:
