@@ -222,9 +222,13 @@ FIRST_FILTER = fold(ROUTE_OUTPUTS, "first", Only(dict, MinBy(lambda _: 0)))
 
 @query
 def listener_fault(db: Db, key: str) -> str | None:
-    """Why an HTTPS listener cannot be served: Envoy would wait for its secrets for ever, and its port's other chains with it."""
+    """Why a listener cannot be served. Of an HTTPS one Envoy would wait for the secrets for ever, and its port's others with it."""
     listener = db.get(LISTENERS, key)
-    if listener is None or listener.tls is None:
+    if listener is None:
+        return None
+    if not listener.address:
+        return f"listener {listener.name} has no address"
+    if listener.tls is None:
         return None
     try:
         listener_secrets(listener.tls, opener(db))
