@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from shared.core.sealing import SealError
+
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 
 
@@ -31,3 +33,10 @@ class Environment(msgspec.Struct, frozen=True):
     settings: TranslatorSettings
     open_secret: Callable[[str], bytes]
     now: Callable[[], float] = time.time
+
+    def opened(self, value: str) -> bytes:
+        """One value of a Secret's data; ValueError where it cannot be opened."""
+        try:
+            return self.open_secret(value)
+        except SealError as e:
+            raise ValueError(str(e)) from None

@@ -64,7 +64,7 @@ class Outputs(msgspec.Struct):
 
 
 class Translator:
-    """Not thread-safe. `open_secret` turns one value of a Secret's data into bytes (ValueError where it cannot)."""
+    """Not thread-safe. `open_secret` turns one value of a Secret's data into bytes (ValueError or SealError where it cannot)."""
 
     def __init__(
         self,

@@ -98,13 +98,15 @@ def _references(value: Any) -> tuple[ParentReference, ...]:
 
 
 def _targets(spec: Mapping[str, Any]) -> tuple[ParentReference, ...]:
-    single = spec.get("targetRef")
-    return _references([*([single] if single is not None else []), *(spec.get("targetRefs") or [])])
+    return _references([spec["targetRef"]] if "targetRef" in spec else None) + _references(spec.get("targetRefs"))
 
 
 def _envoy_proxy(raw: dict[str, Any]) -> dict[str, Any]:
     """Keeps the object as written beside what translation reads of it."""
-    metadata = {k: v for k, v in raw.get("metadata", {}).items() if k not in _SERVER_FIELDS}
+    metadata = raw.get("metadata")
+    if not isinstance(metadata, dict):
+        return raw
+    metadata = {k: v for k, v in metadata.items() if k not in _SERVER_FIELDS}
     written = {k: v for k, v in raw.items() if k not in ("status", "metadata")} | {"metadata": metadata}
     return {**raw, "raw": written}
 
@@ -116,8 +118,14 @@ def _other(raw: dict[str, Any]) -> dict[str, Any]:
     return {"metadata": raw.get("metadata", {}), "parentRefs": parents, "targetRefs": _targets(spec)}
 
 
+def _secret(raw: dict[str, Any]) -> dict[str, Any]:
+    """As the API server: stringData goes over data."""
+    data, text = raw.get("data", {}), raw.get("stringData", {})
+    return {**raw, "data": {**data, **text}} if isinstance(data, dict) and isinstance(text, dict) else raw
+
+
 _PREPARE: dict[type[Object], Callable[[dict[str, Any]], dict[str, Any]]] = {
     envoy.EnvoyProxy: _envoy_proxy,
     routes.OtherObject: _other,
-    core.Secret: lambda raw: {**raw, "data": {**raw.get("data", {}), **raw.get("stringData", {})}},
+    core.Secret: _secret,
 }

@@ -59,7 +59,7 @@ def opened(db: Db, ref: ObjectRef) -> Opened:
 def _checked(db: Db, at: str, secret: Secret) -> Opened:
     env = environment(db)
     try:
-        good = pair(env.open_secret(secret.data["tls.crt"]), env.open_secret(secret.data["tls.key"]), env.now())
+        good = pair(env.opened(secret.data["tls.crt"]), env.opened(secret.data["tls.key"]), env.now())
     except ValueError as e:
         return Opened(fault=f"{at} {e}")
     staple = secret.data.get("tls.ocsp-staple")
@@ -67,7 +67,7 @@ def _checked(db: Db, at: str, secret: Secret) -> Opened:
         name=at,
         certificate=base64.b64encode(good.chain).decode(),
         private_key=secret.data["tls.key"],
-        ocsp_staple=base64.b64encode(env.open_secret(staple)).decode() if staple else "",
+        ocsp_staple=base64.b64encode(env.opened(staple)).decode() if staple else "",
     )
     return Opened(pair=good, certificate=certificate)
 

@@ -60,25 +60,34 @@ def proxy_problem(db: Db, ref: ObjectRef) -> str | None:
     return _fault(row.raw.get("spec", {}))
 
 
+def _map(value: Any, *path: str) -> dict[str, Any]:
+    """What stands at a path, if it is a mapping; the parts that only infrastructure reads have no struct here."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
 def _fault(spec: dict[str, Any]) -> str | None:
-    provider = spec.get("provider") or {}
+    provider = _map(spec, "provider")
     if provider:
         if provider.get("type") not in ("Kubernetes", "Host"):
             return f"unsupported provider type {provider.get('type')}"
         if provider["type"] == "Host" and provider.get("host") is None:
             return "field 'host' should be specified when provider type is 'Host'"
-        kubernetes = provider.get("kubernetes") or {}
         for part in ("envoyDeployment", "envoyDaemonSet", "envoyService", "envoyHpa", "envoyPDB"):
-            patch = (kubernetes.get(part) or {}).get("patch")
-            if patch is not None and patch.get("value") is None:
+            own = _map(provider, "kubernetes").get(part)
+            if own is not None and not isinstance(own, dict):
+                return f"spec.provider.kubernetes.{part} must be an object"
+            patch = _map(own, "patch")
+            if patch and patch.get("value") is None:
                 return f"{part} patch object cannot be empty"
-            if patch is not None and patch.get("type") not in (None, "JSONMerge", "StrategicMerge"):
+            if patch and patch.get("type") not in (None, "JSONMerge", "StrategicMerge"):
                 return f"unsupported {part} patch type {patch.get('type')}"
-        service_type = (kubernetes.get("envoyService") or {}).get("type")
+        service_type = _map(provider, "kubernetes", "envoyService").get("type")
         if service_type not in (None, "LoadBalancer", "ClusterIP", "NodePort"):
             return f"unsupported envoy service type {service_type}"
-    for setting in ((spec.get("telemetry") or {}).get("accessLog") or {}).get("settings") or ():
-        form = setting.get("format") or {}
+    for setting in _map(spec, "telemetry", "accessLog").get("settings") or ():
+        form = _map(setting, "format")
         if form.get("type") == "Text" and form.get("text") is None:
             return 'unable to configure access log when using Text format but "text" field being empty'
         for sink in setting.get("sinks") or ():

@@ -66,7 +66,10 @@ def _client_certificate(db: Db, ref: ObjectRef) -> TlsCertificate | str:
         return f"failed to locate TLS secret for client auth: {at}"
     if not secret.data.get("tls.crt") or not secret.data.get("tls.key"):
         return f"secret {at} must contain 'tls.crt' and 'tls.key' fields"
-    certificate = base64.b64encode(environment(db).open_secret(secret.data["tls.crt"])).decode()
+    try:
+        certificate = base64.b64encode(environment(db).opened(secret.data["tls.crt"])).decode()
+    except ValueError as e:
+        return f"secret {at}: {e}"
     return TlsCertificate(name=at, certificate=certificate, private_key=secret.data["tls.key"])
 
 
@@ -173,7 +176,12 @@ def _authority(db: Db, ref: SecretObjectReference, namespace: str) -> bytes | st
     if secret is None:
         return f"secret {ref.name} not found in namespace {namespace}"
     value = _first(secret.data)
-    return environment(db).open_secret(value) if value is not None else f"no ca found in secret {ref.name}"
+    if value is None:
+        return f"no ca found in secret {ref.name}"
+    try:
+        return environment(db).opened(value)
+    except ValueError as e:
+        return f"secret {ref.name}: {e}"
 
 
 def _first(data: dict[str, str]) -> str | None:

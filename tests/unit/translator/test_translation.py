@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from services.translator.settings import TranslatorSettings
+from services.translator.translator import Translator
 from shared.core.refs import GatewayRef, ObjectRef
+from shared.core.sealing import SealError
 from shared.ir.status import InfraStatus
 from tests.unit.translator.build import ENVOY, FLEET, World, endpoints, gateway, gateway_class, http, https, made, quickstart, ref_of, route
 from tests.unit.translator.certificates import tls_secret
@@ -209,3 +212,15 @@ def test_provenance_names_the_objects_behind_a_shard() -> None:
     world = World(*quickstart())
     found = world.translator.provenance(FLEET, "http.http.HTTPRoute.default.app")
     assert {ref_of(o) for o in quickstart()[:4]} <= found
+
+
+def test_a_token_that_no_key_opens_is_a_condition() -> None:
+    def sealed(value: str) -> bytes:
+        raise SealError("no key opens this token")
+
+    translator = Translator(TranslatorSettings(), sealed)
+    outputs = translator.apply({ref_of(o): o for o in (gateway_class(), gateway(https()), tls_secret())})
+    status = outputs.statuses[ref_of(gateway()), "default/eg"]
+    assert status is not None
+    conditions = {c["type"]: c["reason"] for c in status.status["listeners"][0]["conditions"]}
+    assert conditions["ResolvedRefs"] == "InvalidCertificateRef"
