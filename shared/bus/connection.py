@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import ssl
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,18 +20,17 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from shared.bus.backoff import Backoff
-from shared.bus.errors import STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError, BusClosed, NoStream, Unavailable
+from shared.bus.errors import BusClosed, NoStream, Unavailable
 from shared.bus.publisher import Publisher, Result
 from shared.bus.settings import BusSettings
-from shared.bus.wire import INCARNATION, STREAMS, Outgoing, StreamSpec
+from shared.bus.streams import TIMEOUT, api, ensure
+from shared.bus.wire import STREAMS, Outgoing, StreamSpec
 
 log = structlog.get_logger("bus")
 
 V = TypeVar("V", bytes, bytes | None)
 
 HEADER_ROOM = 16 * 1024
-TIMEOUT = 5.0
-"""Seconds for one request to NATS."""
 
 
 class Session:
@@ -133,7 +130,7 @@ class Bus:
 
     async def api(self, name: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A request to $JS.API.<name>; ApiError when JetStream refuses it."""
-        return await _api(self._client(), name, body)
+        return await api(self._client(), name, body)
 
     async def subscribe(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
         """For this session only. Nothing that this connection publishes comes back (no_echo)."""
@@ -184,7 +181,7 @@ class Bus:
                     for wait in waits:
                         wait.cancel()
                 log.warning("bus.disconnected", service=self.service)
-            except (nats.errors.Error, OSError, TimeoutError, Unavailable, ApiError, ssl.SSLError) as e:
+            except Exception as e:  # whatever the client library makes of a half-open or half-configured server: try again
                 log.warning("bus.unreachable", urls=list(self.settings.urls), error=str(e) or type(e).__name__)
             finally:
                 self._set(None)
@@ -212,39 +209,12 @@ class Bus:
             error_cb=on_error,
             **_identity(self.settings),
         )
-        incarnations = {s.name: await self._ensure(client, s) for s in self._streams}
+        incarnations = {s.name: await ensure(client, s, self.settings.replicas) for s in self._streams}
         publisher = Publisher(client)
         await publisher.open()
         session = Session(next(self._numbers), incarnations, client, publisher)
         log.info("bus.connected", url=_url(client), session=session.number, service=self.service)
         return session
-
-    async def _ensure(self, client: Client, spec: StreamSpec) -> str:
-        """Creates or adjusts one stream; its incarnation."""
-        while True:
-            try:
-                found = (await _api(client, f"STREAM.INFO.{spec.name}"))["config"]
-            except ApiError as e:
-                if e.code != STREAM_NOT_FOUND:
-                    raise
-                incarnation = uuid.uuid4().hex[:12]
-                try:
-                    await _api(client, f"STREAM.CREATE.{spec.name}", spec.config(self.settings.replicas, incarnation))
-                except ApiError as e:
-                    if e.code != STREAM_NAME_IN_USE:
-                        raise
-                    continue  # another service was faster: its incarnation counts
-                log.info("bus.stream_created", stream=spec.name, incarnation=incarnation)
-                return incarnation
-            incarnation = str(found.get("metadata", {}).get(INCARNATION, ""))
-            wanted = spec.config(self.settings.replicas, incarnation)
-            wanted.pop("metadata")
-            if not incarnation or any(found.get(k) != v for k, v in wanted.items()):
-                incarnation = incarnation or uuid.uuid4().hex[:12]
-                metadata = {**found.get("metadata", {}), INCARNATION: incarnation}
-                await _api(client, f"STREAM.UPDATE.{spec.name}", {**found, **wanted, "metadata": metadata})
-                log.info("bus.stream_updated", stream=spec.name)
-            return incarnation
 
     def _set(self, session: Session | None) -> None:
         if self._session is not None and session is not self._session:
@@ -255,18 +225,6 @@ class Bus:
         if session is not None and session.number > 1:
             for callback in self._reconnected:
                 callback()
-
-
-async def _api(client: Client, name: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    try:
-        reply = await client.request(f"$JS.API.{name}", json.dumps(body).encode() if body is not None else b"", timeout=TIMEOUT)
-    except (nats.errors.Error, OSError, TimeoutError) as e:
-        raise Unavailable(f"$JS.API.{name}: {e or type(e).__name__}") from e
-    answer: dict[str, Any] = json.loads(reply.data)
-    error = answer.get("error")
-    if error:
-        raise ApiError(error.get("code", 0), error.get("err_code", 0), error.get("description", ""))
-    return answer
 
 
 def _identity(settings: BusSettings) -> dict[str, Any]:

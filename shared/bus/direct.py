@@ -10,8 +10,9 @@ from typing import Any
 
 from nats.aio.msg import Msg
 
-from shared.bus.connection import TIMEOUT, Bus
+from shared.bus.connection import Bus
 from shared.bus.errors import ApiError, Unavailable
+from shared.bus.streams import TIMEOUT
 from shared.bus.wire import Entry, Message, seconds
 
 MOST_SUBJECTS = 1000

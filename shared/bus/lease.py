@@ -67,8 +67,7 @@ class Lease:
                 now = time.monotonic()
                 if seq != seen_seq:
                     seen_seq, seen_at = seq, now
-                ours = record is None or record.holder in ("", self.holder)
-                if ours or (record is not None and now - seen_at > record.ttl):
+                if record is None or now - seen_at >= self._patience(record):
                     before = record.epoch if record is not None else 0
                     epoch = max(before + 1, time.time_ns() // 1_000_000)
                     if await self._write(Record(self.holder, epoch, self._ttl), seq):
@@ -79,6 +78,13 @@ class Lease:
             except Unavailable as e:
                 log.warning("bus.retry", lease=self.name, error=str(e))
             await asyncio.sleep(self._ttl / 10)
+
+    def _patience(self, record: Record) -> float:
+        """Seconds that the record must not have changed. Under our own name it is probably what a former life of ours left; but it
+        may be a namesake's who lives, and renews it every third of its TTL."""
+        if not record.holder:
+            return 0
+        return record.ttl / 2 if record.holder == self.holder else record.ttl
 
     async def release(self) -> None:
         """Gives it back, so that the next holder need not wait."""

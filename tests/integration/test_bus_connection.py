@@ -140,6 +140,20 @@ async def test_a_dead_holders_lease_is_taken_over_in_seconds(connect: Connect) -
     await heir.release()
 
 
+async def test_a_namesake_waits_while_the_holder_lives_and_not_long_after(connect: Connect) -> None:
+    bus = await connect()
+    holder, namesake = Lease(bus, "writer", "same", ttl=1), Lease(await connect(), "writer", "same", ttl=1)
+    first = await holder.acquire()
+    waiting = asyncio.create_task(namesake.acquire())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(waiting), 2)
+    assert not holder.lost.is_set()
+    await bus.close()
+    assert await asyncio.wait_for(waiting, 2) > first
+    await holder.release()
+    await namesake.release()
+
+
 async def test_a_holder_that_slept_learns_that_it_lost(connect: Connect) -> None:
     asleep, heir = Lease(await connect(), "writer", ttl=1), Lease(await connect(), "writer", "heir", ttl=1)
     await asleep.acquire()
