@@ -58,16 +58,17 @@ def opened(db: Db, ref: ObjectRef) -> Opened:
 
 def _checked(db: Db, at: str, secret: Secret) -> Opened:
     env = environment(db)
+    staple = secret.data.get("tls.ocsp-staple")
     try:
         good = pair(env.opened(secret.data["tls.crt"]), env.opened(secret.data["tls.key"]), env.now())
+        stapled = base64.b64encode(env.opened(staple)).decode() if staple else ""
     except ValueError as e:
         return Opened(fault=f"{at} {e}")
-    staple = secret.data.get("tls.ocsp-staple")
     certificate = TlsCertificate(
         name=at,
         certificate=base64.b64encode(good.chain).decode(),
         private_key=secret.data["tls.key"],
-        ocsp_staple=base64.b64encode(env.opened(staple)).decode() if staple else "",
+        ocsp_staple=stapled,
     )
     return Opened(pair=good, certificate=certificate)
 

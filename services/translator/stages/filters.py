@@ -132,12 +132,14 @@ def _body(db: Db, spec: CustomBodySpec, namespace: str) -> tuple[str, Problem | 
     row = db.get(CONFIG_MAPS, core_ref("ConfigMap", namespace, ref.name))
     if row is None:
         return "", not_accepted(f"can't find the referenced configmap {ref.name}")
-    for text, decode in ((row.data, str.encode), (row.binary_data, base64.b64decode)):
-        value = text.get("response.body")
+    for values, decode in ((row.data, str.encode), (row.binary_data, base64.b64decode)):
+        value = values.get("response.body", next(iter(values.values()), None))
         if value is not None:
-            return _sized(decode(value))
-    values = [v.encode() for v in row.data.values()] or [base64.b64decode(v) for v in row.binary_data.values()]
-    return _sized(values[0]) if values else ("", not_accepted(f"can't find the key response.body in the referenced configmap {ref.name}"))
+            try:
+                return _sized(decode(value))
+            except ValueError as e:
+                return "", not_accepted(f"configmap {ref.name}: {e}")
+    return "", not_accepted(f"can't find the key response.body in the referenced configmap {ref.name}")
 
 
 def _sized(body: bytes) -> tuple[str, Problem | None]:
