@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from services.cli import exits
-from services.cli.output import fail
+from services.cli.output import QUIET, fail
 from shared.bus.connection import Bus
-from shared.runtime import load
+from shared.runtime import load, logs
 from shared.runtime.config import EnvoyGateway
 from shared.runtime.load import ConfigError
 
@@ -31,6 +31,7 @@ def configuration(config_path: Path | None, state_dir: Path) -> EnvoyGateway:
 @asynccontextmanager
 async def bus(config_path: Path | None, state_dir: Path) -> AsyncIterator[Bus]:
     """A connection for a command; ends it with a clear error where NATS does not answer."""
+    logs.configure("cli", QUIET)
     settings = configuration(config_path, state_dir).bus
     try:
         async with asyncio.timeout(CONNECT_SECONDS):

@@ -185,6 +185,23 @@ def example_backend(
         fail(f"cannot listen on {host}:{port}: {e.strerror}", "Stop what uses the port, or choose another with --port.")
 
 
+@app.command(epilog="Example: `headgate probe http://127.0.0.1:19101/readyz`")
+def probe(url: Annotated[str, typer.Argument(help="What to ask, for instance a service's /readyz or /healthz.")]) -> None:
+    """Ask a health address; exit code 0 if it answers well. For containers' health checks."""
+    import urllib.error
+    import urllib.request
+
+    if not url.startswith("http"):
+        fail(f"{url} is no http address", "Example: http://127.0.0.1:19101/readyz", exits.USAGE)
+    try:
+        with urllib.request.urlopen(url, timeout=3) as answer:
+            out.print(answer.read().decode().strip())
+    except urllib.error.HTTPError as e:
+        fail(f"{e.code}: {e.read().decode().strip()}", code=exits.UNHEALTHY)
+    except OSError as e:
+        fail(f"{url} does not answer: {e}", "Is the service running, and is this its ops address?", exits.UNREACHABLE)
+
+
 @app.command()
 def version(output: Output = Format.text) -> None:
     """Print the versions of Headgate and of what it runs with."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from enum import StrEnum
 from typing import Any, NoReturn
 
@@ -10,7 +11,13 @@ import typer
 import yaml
 from rich.console import Console
 
-out = Console(highlight=False, soft_wrap=True)
+from shared.runtime.config import Logging
+
+QUIET = Logging(level={"default": "warn"})
+"""Commands show results; what the bus has to say of its connection is for when something is wrong."""
+
+_PAGE = None if sys.stdout.isatty() else 200
+out = Console(highlight=False, soft_wrap=True, width=_PAGE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -21,8 +21,8 @@ from rich.text import Text
 from services.cli import exits
 from services.cli.certgen import SEALING_KEY, generate
 from services.cli.example_backend import DEFAULT_PORT
-from services.cli.output import err, out, plain
-from services.cli.up import plan
+from services.cli.output import QUIET, err, out, plain
+from services.cli.up import children, plan
 from services.cli.up.children import Keeper
 from services.cli.up.plan import Layout
 from services.infra_manager.providers.host import stop_left_behind
@@ -33,7 +33,7 @@ from shared.ir.infra import Infra
 from shared.ir.status import InfraStatus
 from shared.runtime import logs
 from shared.runtime.binaries import BinaryNotFound, find
-from shared.runtime.config import EnvoyGateway, Logging
+from shared.runtime.config import EnvoyGateway
 from shared.runtime.settings import SERVICES, XDS_PORT
 from shared.runtime.waiting import Stopped, or_stopped
 
@@ -56,7 +56,8 @@ class CannotStart(Exception):
 
 def run(options: UpOptions) -> int:
     """The command's exit code."""
-    logs.configure("up", Logging())
+    logs.configure("up", QUIET)
+    children.adopt_orphans()
     try:
         return asyncio.run(_main(options))
     except (CannotStart, BinaryNotFound) as e:
@@ -81,6 +82,7 @@ async def _main(options: UpOptions) -> int:
             for keeper in reversed(keepers):
                 await keeper.stop()
             stop_left_behind(layout.root)
+            children.reap()
             shutil.rmtree(layout.notes, ignore_errors=True)
     out.print("stopped; nothing is left running")
     return exits.OK
@@ -115,8 +117,8 @@ def _prepare(options: UpOptions, layout: Layout) -> list[Keeper]:
     layout.nats_config.write_text(server_config.render(store_dir=str(layout.nats_store), port=nats_port))
     layout.config.write_text(plan.text(plan.configuration(options.config, options.folder, layout, nats_port, layout.certs / SEALING_KEY)))
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    children = plan.children(layout, nats_server, xds_port, options.example_backend)
-    return [Keeper(c, layout.logs / f"{c.name}.log", environment, options.verbose) for c in children]
+    planned = plan.children(layout, nats_server, xds_port, options.example_backend)
+    return [Keeper(c, layout.logs / f"{c.name}.log", environment, options.verbose) for c in planned]
 
 
 async def _start(options: UpOptions, layout: Layout, keepers: list[Keeper]) -> None:
