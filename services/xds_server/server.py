@@ -27,6 +27,7 @@ from shared.ir.status import XdsStatus
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 _MANY_SHARDS = 500
+_REPORT_DELAY = 0.00005
 OnStatus = Callable[[GatewayRef, XdsStatus], None]
 log = structlog.get_logger(__name__)
 
@@ -75,7 +76,7 @@ class XdsServer:
         self._forget(state)
 
     def on_status(self, callback: OnStatus) -> None:
-        """Calls back with a Gateway's status whenever it is different, at most once a turn of the event loop."""
+        """Calls back with a Gateway's status whenever it is different; what follows closely is told at once."""
         self._callbacks.append(callback)
 
     def status(self, gateway: GatewayRef) -> XdsStatus:
@@ -232,7 +233,8 @@ class XdsServer:
 
     def _report(self, gateway: GatewayRef) -> None:
         if self._callbacks and not self._to_report:
-            asyncio.get_running_loop().call_soon(self._report_all)
+            # a status names every proxy: with thousands of them, many acknowledgements are told at once
+            asyncio.get_running_loop().call_later(len(self._wakes) * _REPORT_DELAY, self._report_all)
         self._to_report.add(gateway)
 
     def _report_all(self) -> None:

@@ -199,12 +199,13 @@ async def test_moving_a_route_to_new_clusters_under_load_loses_no_request(rig: R
         assert len(seen) > 100
 
 
-async def test_what_envoy_refuses_costs_its_route_and_names_it(rig: Rig, blue: Backend) -> None:
+@pytest.mark.parametrize("delta", [True, False], ids=["delta", "sotw"])
+async def test_what_envoy_refuses_costs_its_route_and_names_it(rig: Rig, blue: Backend, delta: bool) -> None:
     shards = one_route(rig, blue)
     for i in range(6):
         shards[b.route_key(f"r{i}")] = b.route(f"r{i}", host=f"h{i}.example.com", backend="app")
     rig.publish(shards)
-    async with running_envoy(rig.ads_port) as envoy:
+    async with running_envoy(rig.ads_port, delta=delta) as envoy:
         await envoy.wait_live()
         await rig.answers("blue", host="h3.example.com")
         await rig.acked()

@@ -125,7 +125,7 @@ class Stream:
             else:
                 sub.known[name] = before
         self._awaited -= {n for r in flight.sent.values() for n in r.needs}
-        if self._delta and len(flight.sent) > 1:
+        if len(flight.sent) > 1:
             # which of them it was is found out by sending halves
             names = sorted(flight.sent)
             middle = len(names) // 2

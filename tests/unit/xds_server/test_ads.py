@@ -336,6 +336,22 @@ def test_a_refused_response_is_halved_until_the_refused_resource_stands_alone() 
     assert client.gets() == ["cds bad=2"]
 
 
+def test_sotw_finds_the_refused_resource_by_halves_too() -> None:
+    client = Client(view("cds a=1 b=1 bad=1"), delta=False)
+    client.wants("cds")
+    sent, outcomes = [], []
+    while got := client.gets():
+        sent += got
+        if "bad" in got[0]:
+            outcomes += client.nacks("cds", "bad!")
+        else:
+            client.wants("cds")
+    assert sent == ["cds a=1 b=1 bad=1", "cds a=1", "cds a=1 b=1 bad=1", "cds a=1 b=1", "cds a=1 b=1 bad=1"]
+    assert outcomes == [Rejected((CLUSTER, "bad"), "1", "bad!")]
+    client.view.apply(2, "t", changes("cds bad=2"))
+    assert client.gets() == ["cds a=1 b=1 bad=2"]
+
+
 def test_a_refused_content_is_not_sent_again_to_who_refused_it() -> None:
     client = Client(view("cds a=1"))
     client.subscribes("cds")
