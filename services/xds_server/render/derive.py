@@ -178,7 +178,10 @@ def checked(route: HttpRoute, validate: bool) -> tuple[bytes | None, str | None]
             return encode(_ROUTE_ENTRY_MESSAGE, fields), None
     except (Unrenderable, BadMessage) as e:
         fault = str(e)
-    stand_in = routes.route(refused(route))
+    try:
+        stand_in = routes.route(refused(route))
+    except Unrenderable:
+        return None, fault
     if any(routes.faults(stand_in)):
         return None, fault
     return encode(_ROUTE_ENTRY_MESSAGE, stand_in), fault
