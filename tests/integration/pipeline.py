@@ -18,11 +18,11 @@ import aiohttp
 import httpx
 import msgspec
 from aiohttp import web
-from services.infra_manager.providers.host import stop_left_behind
 
 from services.cli.certgen import SEALING_KEY, generate
 from services.cli.up import plan
 from services.cli.up.plan import Layout
+from services.infra_manager.providers.host import stop_left_behind
 from shared.bus.connection import Bus
 from shared.bus.settings import BusSettings
 from shared.bus.table import read_all

@@ -1,0 +1,51 @@
+"""Pipelines for tests: one shared by a module that only gives it bad input, or a fresh one to be broken."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import pytest_asyncio
+
+from tests.integration.pipeline import Pipeline, Traffic, echo
+
+
+class Running(NamedTuple):
+    """A pipeline whose route `/good` is served by the backend `one`, listening at `port`."""
+
+    p: Pipeline
+    port: int
+
+
+async def started(root: Path) -> AsyncIterator[Running]:
+    async with echo("one") as port, Pipeline(root) as p:
+        p.gateway()
+        p.backend("one", port)
+        p.route("good", "one", path="/good", answer="yes")
+        p.nats.start()
+        p.start()
+        await p.answers("/good", "yes", deadline=40)
+        yield Running(p, port)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    async for running in started(tmp_path_factory.mktemp("pipeline")):
+        yield running
+
+
+@pytest_asyncio.fixture
+async def fresh(tmp_path: Path) -> AsyncIterator[Running]:
+    async for running in started(tmp_path):
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def undisturbed(shared: Running) -> AsyncIterator[Running]:
+    """The shared pipeline, under requests that must all succeed while the test does its worst."""
+    async with Traffic(f"http://127.0.0.1:{shared.p.port}/good") as traffic:
+        yield shared
+    assert traffic.failures == []
+    assert traffic.sent > 0
