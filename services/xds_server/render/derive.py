@@ -339,7 +339,10 @@ def route_configurations(db: Db, name: str) -> Outputs:
         fields["max_direct_response_body_size_bytes"] = {"value": limit}
     head = encode(ROUTE_MESSAGE, fields)
     version = (digest(head) + inside.digest) % MODULUS
-    return {(ROUTE, name): Rendered(f"{version:032x}", b"".join((head, *inside.data())))}
+    shared = any(len(keys) > 1 for keys in db.group(ROUTE_CONFIGS, name).values())
+    # Envoy refuses a domain that stands in two virtual hosts: of listeners that share a port the first to name it has it
+    hosts = inside.first_of_each(lambda order: order[2]) if shared and db.get(OPTIONS, VALIDATE) else inside.data()
+    return {(ROUTE, name): Rendered(f"{version:032x}", b"".join((head, *hosts)))}
 
 
 ROUTE_RESOURCES: Collection[Need, Rendered] = Collection("route_resources", source=ROUTE_CONFIGS, fn=route_configurations)

@@ -6,6 +6,7 @@ A protobuf repeated field is the concatenation of its members, so one changed ro
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from shared.incremental.folds import FoldKind
@@ -47,6 +48,13 @@ class Joined:
 
     def data(self) -> list[bytes]:
         return [row[3].data for row in self._rows]
+
+    def first_of_each(self, by: Callable[[Any], Any]) -> list[bytes]:
+        """Of parts whose orders are alike for `by`, only the first."""
+        kept: dict[Any, bytes] = {}
+        for row in self._rows:
+            kept.setdefault(by(row[0]), row[3].data)
+        return list(kept.values())
 
 
 class _Joining:

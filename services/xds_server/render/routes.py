@@ -121,14 +121,12 @@ def virtual_host(listener: HttpListener, hostname: str, stats: bool) -> Fields:
 
 
 _LINE = re.compile(r"[^\0\r\n]*")
+_ONE_LINE = ("value", "prefix_rewrite", "path_redirect", "host_redirect", "host_rewrite_literal", "host_rewrite_header")
 # What Envoy's own validation asks of strings, by the name of their field.
 RULES: Mapping[str, tuple[re.Pattern[str], str]] = {
     "path_separated_prefix": (re.compile(r"[^?#]+[^?#/]"), "a path prefix must not hold '?' or '#'"),
     "key": (re.compile(r"[^\0\r\n]+"), "a header needs a name of one line"),
-    **dict.fromkeys(
-        ("value", "prefix_rewrite", "path_redirect", "host_redirect", "host_rewrite_literal", "host_rewrite_header"),
-        (_LINE, "no line break or NUL may stand here"),
-    ),
+    **dict.fromkeys(_ONE_LINE, (_LINE, "no line break or NUL may stand here")),
 }
 _STATUSES = range(200, 600)
 

@@ -113,6 +113,18 @@ def test_an_unreadable_shard_keeps_its_last_content(many: GatewayStore) -> None:
     assert sorted(many.problems) == [b.route_key("r7"), "nobody.knows.this"]
 
 
+def test_a_host_of_two_plain_listeners_of_a_port_stands_once() -> None:
+    store = b.store()
+    keys = (http_key("a"), http_key("b"))
+    shards: b.Shards = {GATEWAY: GatewayShard(http_listeners=keys), keys[0]: b.listener(80, "a"), keys[1]: b.listener(80, "b")}
+    shards |= {b.route_key("one", "a"): b.route("one", "x.example.com", "/a", "app"), b.backend_key("app"): b.backend(("10.0.0.1", 80))}
+    shards |= {b.route_key("two", "b"): b.route("two", "x.example.com", "/b", "app"), b.route_key("z", "b"): b.route("z", "z.example.com")}
+    store.apply(1, b.encoded(shards))
+    hosts = as_json(ROUTE, store.snapshot()[ROUTE]["default/eg/a"])["virtualHosts"]
+    assert [h["domains"] for h in hosts] == [["x.example.com"], ["z.example.com"]]
+    assert hosts[0]["routes"][0]["match"] == {"pathSeparatedPrefix": "/a"}
+
+
 def tls(name: str, key: str = "sealed:KEY") -> ListenerTls:
     return ListenerTls(certificates=(TlsCertificate(name=name, certificate="Q0VSVA==", private_key=key),))
 
