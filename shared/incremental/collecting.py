@@ -32,6 +32,11 @@ class GroupCell(Cell):
     def mask(self) -> int:
         return self.owner.bit | self.owner.mask
 
+    def sources(self) -> list[Cell]:
+        """The computations that the group's members come from; none for a fold, which stands for all of them."""
+        assert self.home is not None
+        return [self.owner.members[k] for k in self.owner.groups.get(self.home[1], ()) if k in self.owner.members]
+
 
 class Collecting:
     def __init__(self, db: Db, graph: Graph, definition: Collection[Any, Any], bit: int) -> None:

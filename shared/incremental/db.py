@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from shared.incremental.collecting import Collecting
+from shared.incremental.collecting import Collecting, GroupCell
 from shared.incremental.definitions import ABSENT, Collection, Fold, Index, Table
 from shared.incremental.errors import CycleError, Pending
 from shared.incremental.graph import Cell, Computation, Graph
@@ -131,10 +131,10 @@ class Db:
             cell = todo.pop()
             if cell in named:
                 rows.add(named[cell])
-            if isinstance(cell, Computation):
-                fresh = [d for d in cell.deps if d not in seen]
-                seen.update(fresh)
-                todo += fresh
+            reads = cell.deps if isinstance(cell, Computation) else cell.sources() if isinstance(cell, GroupCell) else ()
+            fresh = [d for d in reads if d not in seen]
+            seen.update(fresh)
+            todo += fresh
         return frozenset(rows)
 
     # inside

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from services.translator.stages.gateways import served
 from services.translator.stages.grants import namespace_labels, selector_fault, selects
 from services.translator.stages.hosts import effective_hosts
-from services.translator.stages.judged import listeners_of
-from services.translator.stages.proxies import fleet_of
-from services.translator.stages.tables import GATEWAYS, HTTP_ROUTES, gateway_ref
-from shared.api.gateway import GROUP, ParentReference, RouteNamespaces
+from services.translator.stages.tables import HTTP_ROUTES, gateway_ref
+from services.translator.stages.views import AttachPoint, GatewayView, view
+from shared.api.gateway import GROUP, ParentReference
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.features.parts.problem import Problem, not_accepted
 from shared.incremental import Db, query
-
-
-class AttachPoint(msgspec.Struct, frozen=True):
-    """What a route needs to know of a listener; certificates are not part of it, so that a new one costs no route anything."""
-
-    name: str
-    key: str
-    port: int
-    hostname: str | None
-    kinds: tuple[str, ...]
-    namespaces: RouteNamespaces
-    ready: bool
 
 
 class At(msgspec.Struct, frozen=True):
@@ -43,22 +29,6 @@ class Attachment(msgspec.Struct, frozen=True):
     fleet: GatewayRef
     at: tuple[At, ...] = ()
     problem: Problem | None = None
-
-
-@query
-def attach_points(db: Db, gateway: ObjectRef) -> tuple[AttachPoint, ...]:
-    return tuple(
-        AttachPoint(
-            name=each.spec.name,
-            key=each.key,
-            port=each.spec.port,
-            hostname=each.spec.hostname,
-            kinds=tuple(k.kind for k in each.supported_kinds if k.group in (None, GROUP)),
-            namespaces=each.spec.allowed_routes.namespaces,
-            ready=each.ready,
-        )
-        for each in listeners_of(db, gateway)
-    )
 
 
 def _allows_namespace(db: Db, point: AttachPoint, gateway: ObjectRef, namespace: str) -> bool:
@@ -86,14 +56,16 @@ def attachments(db: Db, route: ObjectRef) -> tuple[Attachment, ...]:
     found = []
     for parent in row.spec.parent_refs:
         gateway = parent_gateway(parent, route.namespace)
-        if gateway is not None and db.get(GATEWAYS, gateway) is not None and served(db, gateway):
-            found.append(_attach(db, route, row.spec.hostnames, parent, gateway))
+        seen = view(db, gateway) if gateway is not None else None
+        if gateway is not None and seen is not None:
+            found.append(_attach(db, route, row.spec.hostnames, parent, gateway, seen))
     return tuple(found)
 
 
-def _attach(db: Db, route: ObjectRef, hostnames: tuple[str, ...], parent: ParentReference, gateway: ObjectRef) -> Attachment:
-    fleet = fleet_of(db, gateway)
-    points = attach_points(db, gateway)
+def _attach(
+    db: Db, route: ObjectRef, hostnames: tuple[str, ...], parent: ParentReference, gateway: ObjectRef, seen: GatewayView
+) -> Attachment:
+    fleet, points = seen.fleet, seen.points
     selected = [p for p in points if parent.section_name in (None, p.name) and parent.port in (None, p.port)]
     if not selected:
         return Attachment(parent, gateway, fleet, problem=not_accepted("No listeners match this parent ref", "NoMatchingParent"))

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 from services.translator.stages.endpoints import BY_ADDRESS, address_type, key_of, service_port
 from services.translator.stages.grants import permitted
 from services.translator.stages.metadata import resource_metadata
-from services.translator.stages.proxies import service_routing
 from services.translator.stages.tables import BACKENDS, INVALID, SERVICE_IMPORTS, SERVICES, core_ref, service_import_ref, settings
 from services.translator.stages.upstream_tls import backend_tls
+from services.translator.stages.views import view
 from shared.api.core import Service, ServiceImport
 from shared.api.envoy import GROUP as ENVOY
 from shared.api.envoy import Backend
@@ -54,7 +54,8 @@ def upstream(db: Db, ref: Reference, namespace: str, kind: str, gateway: ObjectR
         return _with_tls(found, backend_tls(db, target, gateway)) if found.setting is not None else found
     if ref.port is None:
         return _problem("A valid port number corresponding to a port on the Service must be specified", "PortNotSpecified")
-    return service_upstream(db, target.kind, target.namespace, target.name, ref.port, service_routing(db, gateway))
+    seen = view(db, gateway)
+    return service_upstream(db, target.kind, target.namespace, target.name, ref.port, seen is not None and seen.by_address)
 
 
 def _with_tls(found: Upstream, tls: UpstreamTls | str | None) -> Upstream:

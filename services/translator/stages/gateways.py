@@ -54,8 +54,9 @@ def refusal(db: Db, gateway: ObjectRef) -> Refusal | None:
     return None
 
 
+@query
 def served(db: Db, gateway: ObjectRef) -> bool:
-    """Whether routes can attach to the Gateway."""
+    """Whether routes can attach to the Gateway. Routes read this and never the Gateway itself, which changes more often."""
     return ours(db, gateway) and refusal(db, gateway) is None
 
 

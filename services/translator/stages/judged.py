@@ -11,7 +11,6 @@ from services.translator.stages.frontend import FrontendCa
 from services.translator.stages.gateways import gateway_row, members, served
 from services.translator.stages.listeners import PROGRAMMED, TRANSLATED, checked
 from services.translator.stages.proxies import fleet_of, merges_gateways
-from services.translator.stages.tables import GATEWAYS
 from shared.api.gateway import Listener, RouteGroupKind
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Db, query
@@ -84,7 +83,7 @@ def _judged(draft: conflicts.Draft, is_merged: bool) -> Judged:
 @query
 def listeners_of(db: Db, gateway: ObjectRef) -> tuple[Judged, ...]:
     """One Gateway's listeners; none where it is not served."""
-    if db.get(GATEWAYS, gateway) is None or not served(db, gateway):
+    if not served(db, gateway):
         return ()
     return tuple(each for each in judged(db, fleet_of(db, gateway)) if each.gateway == gateway)
 

@@ -178,9 +178,3 @@ def fleet_of(db: Db, gateway: ObjectRef) -> GatewayRef:
     if row is not None and merges_gateways(db, row.spec.gateway_class_name):
         return GatewayRef("", row.spec.gateway_class_name)
     return GatewayRef(gateway.namespace, gateway.name)
-
-
-@query
-def service_routing(db: Db, gateway: ObjectRef) -> bool:
-    """Whether requests go to a Service's cluster address instead of its endpoints."""
-    return effective(db, gateway).spec.routing_type == "Service"

@@ -11,8 +11,8 @@ from services.translator.stages.backends import named, upstream
 from services.translator.stages.filters import filters_of, lookup_of
 from services.translator.stages.matches import Match, Unmatchable, combinations, preflight
 from services.translator.stages.metadata import resource_metadata
-from services.translator.stages.proxies import effective
 from services.translator.stages.tables import HTTP_ROUTES
+from services.translator.stages.views import view
 from shared.api.routes import HttpBackendRef, HttpRoute, HttpRouteRule
 from shared.core.refs import ObjectRef
 from shared.features.parts.filters import Filters
@@ -211,8 +211,8 @@ def _filters_fault(ref: HttpBackendRef) -> Problem | None:
 
 
 def _stat_name(db: Db, route: ObjectRef, gateway: ObjectRef, rule: HttpRouteRule, index: int, names: tuple[str, ...]) -> str | None:
-    metrics = effective(db, gateway).spec.telemetry.metrics
-    if metrics is None or not metrics.cluster_stat_name:
+    seen = view(db, gateway)
+    if seen is None or not seen.stat_name:
         return None
     values = {
         "%ROUTE_NAME%": route.name,
@@ -222,7 +222,7 @@ def _stat_name(db: Db, route: ObjectRef, gateway: ObjectRef, rule: HttpRouteRule
         "%ROUTE_RULE_NUMBER%": str(index),
         "%BACKEND_REFS%": "|".join(names),
     }
-    text = metrics.cluster_stat_name
+    text = seen.stat_name
     for operator, value in values.items():
         text = text.replace(operator, value)
     return text

@@ -21,7 +21,6 @@ from services.translator.stages.tables import (
     CLASSES,
     CLASSES_BY_PROXY,
     FAILED,
-    GATEWAYS,
     GATEWAYS_BY_PROXY,
     HTTP_ROUTES,
     INVALID,
@@ -225,7 +224,7 @@ def _refused(
         return {(ref, ""): part(ref, "", generation, {"conditions": shown})}
     for each in parents:
         gateway = parent_gateway(each, ref.namespace)
-        if gateway is not None and db.get(GATEWAYS, gateway) is not None and served(db, gateway):
+        if gateway is not None and served(db, gateway):
             entry = {"parentRef": _shown(each), "controllerName": env.controller_name, "conditions": shown}
             found[gateway_id(gateway)]["parents"].append(entry)
     for each in targets:
@@ -240,7 +239,7 @@ def _ancestors(db: Db, ref: ObjectRef, target: ParentReference) -> Iterator[tupl
     if target.kind == "HTTPRoute":
         route = ObjectRef(GROUP, "HTTPRoute", target.namespace or ref.namespace, target.name)
         gateways = list(dict.fromkeys(a.gateway for a in attachments(db, route)))
-    elif (gateway := parent_gateway(target, ref.namespace)) is not None and db.get(GATEWAYS, gateway) is not None and ours(db, gateway):
+    elif (gateway := parent_gateway(target, ref.namespace)) is not None and ours(db, gateway):
         gateways = [gateway]
     section = {"sectionName": target.section_name} if target.section_name is not None and target.kind != "HTTPRoute" else {}
     for each in gateways:

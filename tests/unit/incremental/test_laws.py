@@ -61,7 +61,16 @@ SOME = fold(SUMS, "some", AnyOf())
 
 
 def classes(db: Db, out: str) -> Mapping[str, tuple[object, ...]]:
-    return {out: (db.fold(SIZE, out), db.fold(LEAST, out), db.fold(ORDER, out), db.fold(TOTAL, out), db.fold(SOME, out), tuple(db.group(SUMS, out)))}
+    return {
+        out: (
+            db.fold(SIZE, out),
+            db.fold(LEAST, out),
+            db.fold(ORDER, out),
+            db.fold(TOTAL, out),
+            db.fold(SOME, out),
+            tuple(db.group(SUMS, out)),
+        )
+    }
 
 
 CLASSES: Collection[str, tuple[object, ...]] = Collection("classes", source=SUMS, fn=classes)
@@ -213,6 +222,15 @@ def test_provenance_names_the_rows_behind_an_output() -> None:
     db.apply({NUMBERS: {1: 1, 2: 2}, LINKS: {0: (1, 2)}})
     db.settle()
     assert db.provenance(SUMS, "sum0") == {(LINKS, 0), (NUMBERS, 1), (NUMBERS, 2)}
+
+
+def test_provenance_goes_through_groups() -> None:
+    doubled: Collection[str, int] = Collection("doubled", source=NUMBERS, fn=lambda db, key: {f"d{key}": 2 * (db.get(NUMBERS, key) or 0)})
+    shown: Collection[int, int] = Collection("shown", source=LINKS, fn=lambda db, key: {key: sum(db.group(doubled, "d1").values())})
+    db = Db((shown,))
+    db.apply({NUMBERS: {1: 1, 2: 2}, LINKS: {0: ()}})
+    db.settle()
+    assert db.provenance(shown, 0) == {(NUMBERS, 1)}
 
 
 def test_what_nothing_reads_is_forgotten() -> None:

@@ -74,6 +74,15 @@ def test_a_new_route_counts_at_its_listener() -> None:
     assert cost["rules"] == 1
 
 
+def test_a_gateways_annotation_touches_no_route() -> None:
+    world = crowd()
+    edited = gateway()
+    edited["metadata"]["annotations"] = {"gateway.envoyproxy.io/team": "a"}
+    cost = evaluated(world, lambda: world.put(edited))
+    assert list(world.last.shards[FLEET]) == ["http.http"]
+    assert "attachments" not in cost
+
+
 def test_an_equal_object_and_a_status_written_back_cause_nothing() -> None:
     world = World(*quickstart())
     again = route()
