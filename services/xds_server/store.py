@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
-from services.xds_server.render import derive
-from services.xds_server.render.derive import OPEN_SECRET, OPTIONS, TABLES, VALIDATE
+from services.xds_server.derive import outputs
+from services.xds_server.derive.listeners import ROUTE_CONFIGS, shard_faults
+from services.xds_server.derive.routes import ROUTE_OUTPUTS, refused
+from services.xds_server.derive.tables import OPEN_SECRET, OPTIONS, TABLES, VALIDATE, listener_of
 from services.xds_server.render.tls import OpenSecret
 from services.xds_server.render.types import LISTENER, ROUTE, Need, Rendered
 from services.xds_server.resources import Resource, ResourceChanges, changes, resource
@@ -27,7 +29,7 @@ class GatewayStore:
     """Shards of one Gateway -> resources. `validate` checks rendered parts, which costs a little for each route."""
 
     def __init__(self, open_secret: OpenSecret, *, validate: bool = True) -> None:
-        self._db = Db(outputs=(*derive.ALL, derive.ROUTE_OUTPUTS))
+        self._db = Db(outputs=(*outputs.ALL, ROUTE_OUTPUTS))
         self._db.apply({OPTIONS: {OPEN_SECRET: open_secret, VALIDATE: validate}})
         self._shards: dict[str, Shard] = {}
         self._before: dict[str, tuple[int, Row]] = {}
@@ -81,15 +83,15 @@ class GatewayStore:
     def suspects_of(self, need: Need) -> tuple[str, ...]:
         """Those of `suspects` that the resource is made of."""
         reached = self._reached(need)
-        return tuple(k for k in self.suspects() if k in reached or derive.listener_of(k) in reached)
+        return tuple(k for k in self.suspects() if k in reached or listener_of(k) in reached)
 
     def _reached(self, need: Need) -> frozenset[str]:
         """Keys of the shards that a resource was computed from; a listener's key stands for its routes too."""
         type_url, name = need
         if type_url == ROUTE:
-            return frozenset((GATEWAY, *(k for keys in self._db.group(derive.ROUTE_CONFIGS, name).values() for k in keys)))
+            return frozenset((GATEWAY, *(k for keys in self._db.group(ROUTE_CONFIGS, name).values() for k in keys)))
         rows: set[str] = set()
-        for collection in derive.ALL:
+        for collection in outputs.ALL:
             rows.update(key for table, key in self._db.provenance(collection, need) if table in TABLES.values())
         if type_url != LISTENER:
             # these have their shard to blame, not the listener that its route stands under
@@ -123,7 +125,7 @@ class GatewayStore:
         if before is not None:
             return before
         if isinstance(current, HttpRouteShard) and not bare:
-            return HttpRouteShard(order=current.order, routes=tuple(derive.refused(r) for r in current.routes))
+            return HttpRouteShard(order=current.order, routes=tuple(refused(r) for r in current.routes))
         if isinstance(current, GatewayShard):
             return GatewayShard(http_listeners=current.http_listeners, ready_listener=current.ready_listener)
         return None
@@ -135,9 +137,9 @@ class GatewayStore:
         self._db.apply(tables)
         self._db.settle()
         moved: set[Need] = set()
-        for collection in derive.ALL:
+        for collection in outputs.ALL:
             moved.update(self._db.drain(collection))
-        for out_key, (_, new) in self._db.drain(derive.ROUTE_OUTPUTS).items():
+        for out_key, (_, new) in self._db.drain(ROUTE_OUTPUTS).items():
             if out_key.kind != "problem":
                 continue
             if new is ABSENT:
@@ -157,7 +159,7 @@ class GatewayStore:
         return changes(sorted(out.items(), key=lambda item: item[0]))
 
     def _current(self, need: Need) -> Rendered | None:
-        for collection in derive.BY_TYPE[need[0]]:
+        for collection in outputs.BY_TYPE[need[0]]:
             group = self._db.group(collection, need)
             if group:
                 return next(iter(group.values()))
@@ -173,8 +175,8 @@ class GatewayStore:
     @property
     def problems(self) -> dict[str, tuple[str, ...]]:
         """Shard key -> what could not be rendered of it."""
-        failed = {k: (str(e),) for c in derive.FROM_SHARDS for k, e in self._db.failures(c).items()}
-        return failed | {k: (t,) for k, t in self._unreadable.items()} | self._problems | derive.shard_faults(self._db)
+        failed = {k: (str(e),) for c in outputs.FROM_SHARDS for k, e in self._db.failures(c).items()}
+        return failed | {k: (t,) for k, t in self._unreadable.items()} | self._problems | shard_faults(self._db)
 
     def shard(self, key: str) -> Row:
         """The shard as it was last given."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from services.xds_server.derive.routes import checked
 from services.xds_server.render import routes
-from services.xds_server.render.derive import checked
 from shared.features.parts.xds_values import Unrenderable
 from shared.features.route.direct_response.ir import DirectResponse
 from shared.features.route.retry.ir import Retry, RetryOn

@@ -1,0 +1,142 @@
+"""Clusters, endpoints and secrets: what route shards, listeners and the Gateway's own shard need."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from services.xds_server.derive.listeners import listener_fault
+from services.xds_server.derive.routes import resolved
+from services.xds_server.derive.tables import GATEWAYS, LISTENERS, ROUTES, Outputs, gateway_metrics, opener, positions, shape, whole
+from services.xds_server.render import destinations, endpoints, listeners
+from services.xds_server.render.destinations import ClusterPlan
+from services.xds_server.render.tls import certificate_secret, listener_secrets, setting_secrets
+from services.xds_server.render.types import (
+    CLUSTER,
+    ENDPOINT,
+    LISTENER,
+    SECRET,
+    Need,
+    Rendered,
+    rendered,
+)
+from shared.incremental import Collection, Db
+from shared.ir.assemble import joined, joined_setting
+from shared.ir.destination import Destination, DestinationSetting
+from shared.ir.http import HttpRoute
+
+
+def route_plans(route: HttpRoute) -> tuple[ClusterPlan, ...]:
+    """All clusters of one resolved route: of its destination, and of its mirrors."""
+    out: tuple[ClusterPlan, ...] = ()
+    if route.destination is not None:
+        out += destinations.plans(route.destination, route.use_client_protocol)
+    for mirror in route.mirrors:
+        out += (ClusterPlan(mirror.destination.name, mirror.destination.settings, mirror.destination.metadata),)
+    return out
+
+
+def service_plan(destination: Destination) -> ClusterPlan:
+    """The cluster that Envoy itself belongs to, by which it knows its own zone."""
+    return ClusterPlan(destination.name, destination.settings, destination.metadata, prefer_local=True)
+
+
+def refs(destination: Destination | None) -> dict[str, str]:
+    """Setting name -> key of its endpoints shard."""
+    return {s.name: s.endpoints_ref for s in destination.settings if s.endpoints_ref} if destination is not None else {}
+
+
+Plans = dict[str, tuple[ClusterPlan, dict[str, str]]]
+"""Cluster name -> plan with shapes in place of endpoints, and where the endpoints of its settings stand."""
+
+
+def plans_of_route(db: Db, key: str) -> Plans:
+    """The clusters that one route shard needs."""
+    shard = db.get(ROUTES, key)
+    out: Plans = {}
+    for each in shard.routes if shard is not None else ():
+        if each.destination is None and not each.mirrors:
+            continue
+        known = refs(each.destination)
+        for mirror in each.mirrors:
+            known |= refs(mirror.destination)
+        for plan in route_plans(resolved(db, each)):
+            out.setdefault(plan.name, (plan, known))
+    return out
+
+
+def plans_of_gateway(db: Db, key: str) -> Plans:
+    """The clusters that a Gateway has for itself."""
+    gateway = db.get(GATEWAYS, key)
+    resources = gateway.global_resources if gateway is not None else None
+    service = resources.proxy_service_cluster if resources is not None else None
+    if service is None:
+        return {}
+    return {service.name: (service_plan(joined(service, lambda ref: shape(db, ref))), refs(service))}
+
+
+def with_endpoints(db: Db, plan: ClusterPlan, known: dict[str, str]) -> ClusterPlan:
+    """The plan with its settings' endpoints, read now: only who needs addresses depends on them."""
+
+    def fill(setting: DestinationSetting) -> DestinationSetting:
+        ref = known.get(setting.name)
+        return setting if ref is None else joined_setting(replace(setting, endpoints_ref=ref), lambda r: whole(db, r))
+
+    return plan._replace(settings=tuple(fill(s) for s in plan.settings))
+
+
+def clusters(db: Db, plans: Plans) -> dict[Need, Rendered]:
+    """Clusters, and the secrets that they name."""
+    out: dict[Need, Rendered] = {}
+    metrics = gateway_metrics(db)
+    for name, (plan, known) in plans.items():
+        if not endpoints.addressed(plan):
+            continue
+        assignment = endpoints.assignment(with_endpoints(db, plan, known)) if destinations.is_dns(plan) else None
+        out[CLUSTER, name] = destinations.cluster(plan, metrics, assignment)
+        for setting in plan.settings:
+            if setting.tls is not None:
+                out |= {(SECRET, n): s for n, s in setting_secrets(setting, opener(db)).items()}
+    return out
+
+
+def assignments(db: Db, plans: Plans) -> Outputs:
+    """Endpoints of the clusters that get them by EDS."""
+    return {
+        (ENDPOINT, name): rendered(ENDPOINT, endpoints.assignment(with_endpoints(db, plan, known)))
+        for name, (plan, known) in plans.items()
+        if destinations.uses_eds(plan) and endpoints.addressed(plan)
+    }
+
+
+def route_clusters(db: Db, key: str) -> Outputs:
+    return clusters(db, plans_of_route(db, key))
+
+
+def route_assignments(db: Db, key: str) -> Outputs:
+    return assignments(db, plans_of_route(db, key))
+
+
+def listener_secret_resources(db: Db, key: str) -> Outputs:
+    listener = db.get(LISTENERS, key)
+    if listener is None or listener.tls is None or key not in positions(db) or listener_fault(db, key) is not None:
+        return {}
+    return {(SECRET, n): s for n, s in listener_secrets(listener.tls, opener(db)).items()}
+
+
+def gateway_resources(db: Db, key: str) -> Outputs:
+    plans = plans_of_gateway(db, key)
+    out = clusters(db, plans) | dict(assignments(db, plans))
+    gateway = db.get(GATEWAYS, key)
+    if gateway is not None and gateway.ready_listener is not None:
+        name, ready = listeners.ready_listener(gateway.ready_listener)
+        out[LISTENER, name] = ready
+    if gateway is not None and gateway.global_resources is not None and gateway.global_resources.envoy_client_certificate is not None:
+        certificate = gateway.global_resources.envoy_client_certificate
+        out[SECRET, certificate.name] = certificate_secret(certificate, opener(db))
+    return out
+
+
+CLUSTERS: Collection[Need, Rendered] = Collection("clusters", source=ROUTES, fn=route_clusters)
+ASSIGNMENTS: Collection[Need, Rendered] = Collection("assignments", source=ROUTES, fn=route_assignments)
+LISTENER_SECRETS: Collection[Need, Rendered] = Collection("listener_secrets", source=LISTENERS, fn=listener_secret_resources)
+GATEWAY_RESOURCES: Collection[Need, Rendered] = Collection("gateway_resources", source=GATEWAYS, fn=gateway_resources)

@@ -1,0 +1,177 @@
+"""Listeners by port, virtual hosts, and the RouteConfigurations that join them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from services.xds_server.derive.routes import FIRST_FILTER, ROUTE_OUTPUTS, ROUTES_OF_HOST, RouteKey
+from services.xds_server.derive.tables import (
+    LISTENERS,
+    OPTIONS,
+    VALIDATE,
+    Outputs,
+    Port,
+    gateway_access_log,
+    gateway_faults,
+    gateway_metrics,
+    opener,
+    positions,
+)
+from services.xds_server.render import listeners, routes
+from services.xds_server.render.parts import MODULUS, JoinParts, Part, Parts
+from services.xds_server.render.tls import listener_secrets
+from services.xds_server.render.types import (
+    LISTENER,
+    ROUTE,
+    ROUTE_MESSAGE,
+    Need,
+    Rendered,
+    digest,
+    framed,
+)
+from shared.features.parts.xds_values import Unrenderable
+from shared.incremental import Collection, Db, fold, query
+from shared.ir.http import HttpListener
+from shared.ir.shards import GATEWAY
+from shared.xds.message import Fields, encode
+
+# what Envoy's limit is raised to where some direct response is larger
+LARGER_DIRECT_RESPONSE_LIMIT = 1 << 20
+_VIRTUAL_HOSTS_FIELD = 2
+_VIRTUAL_HOST_MESSAGE = "envoy.config.route.v3.VirtualHost"
+
+
+@query
+def listener_fault(db: Db, key: str) -> str | None:
+    """Why a listener cannot be served. Of an HTTPS one Envoy would wait for the secrets for ever, and its port's others with it."""
+    listener = db.get(LISTENERS, key)
+    if listener is None:
+        return None
+    if not listener.address:
+        return f"listener {listener.name} has no address"
+    if listener.tls is None:
+        return None
+    try:
+        listener_secrets(listener.tls, opener(db))
+    except Unrenderable as e:
+        return str(e)
+    return None
+
+
+def shard_faults(db: Db) -> dict[str, tuple[str, ...]]:
+    """Key of a listener's or the Gateway's shard -> what of it is not served, and why."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key in db.all_keys(LISTENERS):
+        if (fault := listener_fault(db, key)) is not None:
+            found[key] = (fault,)
+    faults = gateway_faults(db)
+    return found | ({GATEWAY: faults} if faults else {})
+
+
+def port_members(db: Db, key: str) -> Mapping[Port, int]:
+    listener = db.get(LISTENERS, key)
+    if listener is None:
+        return {}
+    at = positions(db).get(key)
+    return {} if at is None or listener_fault(db, key) is not None else {(listener.address, listener.port): at}
+
+
+PORTS: Collection[Port, int] = Collection("ports", source=LISTENERS, fn=port_members)
+
+
+@query
+def port_listeners(db: Db, port: Port) -> tuple[str, ...]:
+    """Keys of the listeners of one address and port, in the Gateway's order."""
+    group = db.group(PORTS, port)
+    return tuple(sorted(group, key=lambda k: group[k]))
+
+
+def listener_at(db: Db, key: str) -> HttpListener:
+    found = db.get(LISTENERS, key)
+    if found is None:
+        raise LookupError(key)
+    return found
+
+
+def route_config_members(db: Db, port: Port) -> Mapping[str, tuple[str, ...]]:
+    """RouteConfiguration name -> its listeners' keys."""
+    keys = port_listeners(db, port)
+    out: dict[str, tuple[str, ...]] = {}
+    for key, name in zip(keys, listeners.route_config_names([listener_at(db, k) for k in keys]), strict=True):
+        out[name] = (*out.get(name, ()), key)
+    return out
+
+
+ROUTE_CONFIGS: Collection[str, tuple[str, ...]] = Collection("route_configs", source=PORTS, fn=route_config_members)
+
+
+class HostPlace(NamedTuple):
+    """Where a listener's virtual hosts stand."""
+
+    route_config: str
+    position: int
+    listener: HttpListener
+    stats: bool
+
+
+@query
+def host_place(db: Db, listener_key: str) -> HostPlace | None:
+    at = positions(db).get(listener_key)
+    listener = db.get(LISTENERS, listener_key)
+    if at is None or listener is None or listener_fault(db, listener_key) is not None:
+        return None
+    keys = port_listeners(db, (listener.address, listener.port))
+    names = listeners.route_config_names([listener_at(db, k) for k in keys])
+    metrics = gateway_metrics(db)
+    head = HttpListener(name=listener.name, metadata=listener.metadata)
+    return HostPlace(dict(zip(keys, names, strict=True))[listener_key], at, head, metrics is not None and metrics.enable_virtual_host_stats)
+
+
+def virtual_hosts(db: Db, at: RouteKey) -> Mapping[str, Parts]:
+    if at.kind != "host":
+        return {}
+    listener_key, hostname = at.of, at.name
+    place = host_place(db, listener_key)
+    if place is None:
+        return {}
+    inside = db.fold(ROUTES_OF_HOST, at)
+    head = encode(_VIRTUAL_HOST_MESSAGE, routes.virtual_host(place.listener, hostname, place.stats))
+    order = (place.position, inside.first, hostname)
+    mark = (digest(head + repr(order).encode()) + inside.digest) % MODULUS
+    data = framed(_VIRTUAL_HOSTS_FIELD, b"".join((head, *inside.data())))
+    return {place.route_config: Parts((Part(order, data, mark, inside.largest_body),))}
+
+
+HOSTS: Collection[str, Parts] = Collection("virtual_hosts", source=ROUTE_OUTPUTS, fn=virtual_hosts)
+HOSTS_OF_CONFIG = fold(HOSTS, "joined", JoinParts())
+
+
+def route_configurations(db: Db, name: str) -> Outputs:
+    inside = db.fold(HOSTS_OF_CONFIG, name)
+    fields: Fields = {"name": name, "ignore_port_in_host_matching": True}
+    if inside.largest_body:
+        limit = max(inside.largest_body, LARGER_DIRECT_RESPONSE_LIMIT)
+        fields["max_direct_response_body_size_bytes"] = {"value": limit}
+    head = encode(ROUTE_MESSAGE, fields)
+    version = (digest(head) + inside.digest) % MODULUS
+    shared = any(len(keys) > 1 for keys in db.group(ROUTE_CONFIGS, name).values())
+    # Envoy refuses a domain that stands in two virtual hosts: of listeners that share a port the first to name it has it
+    hosts = inside.first_of_each(lambda order: order[2]) if shared and db.get(OPTIONS, VALIDATE) else inside.data()
+    return {(ROUTE, name): Rendered(f"{version:032x}", b"".join((head, *hosts)))}
+
+
+ROUTE_RESOURCES: Collection[Need, Rendered] = Collection("route_resources", source=ROUTE_CONFIGS, fn=route_configurations)
+
+
+def xds_listeners(db: Db, port: Port) -> Outputs:
+    keys = port_listeners(db, port)
+    members = [listener_at(db, k) for k in keys]
+    filters: list[dict[str, Fields]] = []
+    for key in keys:
+        found: dict[str, Fields | None] = {name: db.fold(FIRST_FILTER, RouteKey("filter", key, name)) for name in listeners.FILTER_ORDER}
+        filters.append({name: f for name, f in found.items() if f is not None})
+    return {(LISTENER, members[0].name): listeners.listener(members, filters, gateway_access_log(db))}
+
+
+LISTENER_RESOURCES: Collection[Need, Rendered] = Collection("listener_resources", source=PORTS, fn=xds_listeners)

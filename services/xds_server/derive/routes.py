@@ -1,0 +1,120 @@
+"""Routes, each serialised once: what one route shard gives to virtual hosts, to its listener's filters, and to be complained about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from services.xds_server.derive.tables import LISTENERS, OPTIONS, ROUTES, VALIDATE, listener_of, shape
+from services.xds_server.render import routes
+from services.xds_server.render.parts import JoinParts, Only, Part, Parts
+from services.xds_server.render.types import (
+    digest,
+    framed,
+)
+from shared.features.parts.xds_values import Unrenderable
+from shared.features.route.direct_response.ir import DirectResponse
+from shared.features.route.direct_response.xds import body
+from shared.incremental import Collection, Db, MinBy, fold, query
+from shared.ir.assemble import resolved_route
+from shared.ir.http import HttpRoute
+from shared.ir.order import match_key, order_key
+from shared.xds.message import BadMessage, Fields, encode
+
+# Envoy's own limit
+DIRECT_RESPONSE_LIMIT = 4096
+_ROUTES_FIELD = 3
+_ROUTE_ENTRY_MESSAGE = "envoy.config.route.v3.Route"
+
+
+class RouteKey(NamedTuple):
+    """What a value of ROUTE_OUTPUTS is: routes of a `host` of a listener, a `filter` that a listener needs, a shard's `problem`."""
+
+    kind: Literal["host", "filter", "problem"]
+    of: str
+    name: str = ""
+
+
+RouteValue = Parts | Fields | tuple[str, ...]
+
+
+def resolved(db: Db, route: HttpRoute) -> HttpRoute:
+    """The route with its destinations' shapes; settings that bring their endpoints along were judged by who wrote them."""
+    settings = route.destination.settings if route.destination is not None else ()
+    if any(s.endpoints for s in settings):
+        return route
+    return resolved_route(route, lambda ref: shape(db, ref))
+
+
+@query
+def preserves_order(db: Db, listener_key: str) -> bool:
+    listener = db.get(LISTENERS, listener_key)
+    return listener is not None and listener.preserve_route_order
+
+
+def refused(route: HttpRoute) -> HttpRoute:
+    """What stands in for a route that cannot be served: the same match, answered 500."""
+    return HttpRoute(
+        name=route.name,
+        hostname=route.hostname,
+        metadata=route.metadata,
+        path_match=route.path_match,
+        header_matches=route.header_matches,
+        query_param_matches=route.query_param_matches,
+        cookie_matches=route.cookie_matches,
+        direct_response=DirectResponse(status_code=500),
+    )
+
+
+def checked(route: HttpRoute, validate: bool) -> tuple[bytes | None, str | None]:
+    """Serialised Route, and what is wrong with it. Where its match cannot stand either, there is no route at all."""
+    try:
+        fields = routes.route(route)
+        fault = next(routes.faults(fields), None) if validate else None
+        if fault is None:
+            return encode(_ROUTE_ENTRY_MESSAGE, fields), None
+    except (Unrenderable, BadMessage) as e:
+        fault = str(e)
+    try:
+        stand_in = routes.route(refused(route))
+    except Unrenderable:
+        return None, fault
+    if any(routes.faults(stand_in)):
+        return None, fault
+    return encode(_ROUTE_ENTRY_MESSAGE, stand_in), fault
+
+
+def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
+    shard = db.get(ROUTES, key)
+    if shard is None:
+        return {}
+    validate = bool(db.get(OPTIONS, VALIDATE))
+    listener = listener_of(key)
+    by_age = order_key(shard.order)
+    written = preserves_order(db, listener)
+    hosts: dict[str, list[Part]] = {}
+    filters: dict[str, Fields] = {}
+    problems: list[str] = []
+    for n, each in enumerate(shard.routes):
+        route = resolved(db, each)
+        data, fault = checked(route, validate)
+        if fault is not None:
+            problems.append(f"{each.name}: {fault}")
+        if data is None:
+            continue
+        if fault is None:
+            filters = routes.filters(route) | filters
+        order = ((by_age, n) if written else (match_key(each), by_age, n),)
+        size = len(body(route.direct_response)) if fault is None and route.direct_response is not None else 0
+        part = Part(order, framed(_ROUTES_FIELD, data), digest(data + repr(order).encode()), size if size > DIRECT_RESPONSE_LIMIT else 0)
+        hosts.setdefault(each.hostname, []).append(part)
+    out: dict[RouteKey, RouteValue] = {RouteKey("host", listener, host): Parts(parts) for host, parts in hosts.items()}
+    out |= {RouteKey("filter", listener, name): f for name, f in filters.items()}
+    if problems:
+        out[RouteKey("problem", key)] = tuple(problems)
+    return out
+
+
+ROUTE_OUTPUTS: Collection[RouteKey, Any] = Collection("route_outputs", source=ROUTES, fn=route_outputs)
+ROUTES_OF_HOST = fold(ROUTE_OUTPUTS, "joined", Only(Parts, JoinParts()))
+FIRST_FILTER = fold(ROUTE_OUTPUTS, "first", Only(dict, MinBy(lambda _: 0)))

@@ -1,0 +1,97 @@
+"""Input tables, one a kind of shard, and what everything else asks of the Gateway and of backends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from services.xds_server.render.tls import OpenSecret
+from services.xds_server.render.types import (
+    Need,
+    Rendered,
+)
+from shared.features.parts.xds_values import Unrenderable
+from shared.incremental import Db, Table, query
+from shared.ir.base import IR
+from shared.ir.destination import Endpoint, EndpointsShard
+from shared.ir.gateway import AccessLog, GatewayShard, Metrics
+from shared.ir.http import HttpListener, HttpRouteShard
+from shared.ir.shards import GATEWAY
+
+GATEWAYS: Table[str, GatewayShard] = Table("gateway")
+LISTENERS: Table[str, HttpListener] = Table("listeners")
+ROUTES: Table[str, HttpRouteShard] = Table("routes")
+ENDPOINTS: Table[str, EndpointsShard] = Table("endpoints")
+TABLES: dict[type[IR], Table[str, Any]] = {
+    GatewayShard: GATEWAYS,
+    HttpListener: LISTENERS,
+    HttpRouteShard: ROUTES,
+    EndpointsShard: ENDPOINTS,
+}
+OPTIONS: Table[str, Any] = Table("options")
+OPEN_SECRET = "open_secret"
+VALIDATE = "validate"
+
+
+Port = tuple[str, int]
+Outputs = Mapping[Need, Rendered]
+
+
+@query
+def positions(db: Db) -> dict[str, int]:
+    """Listener key -> place in the Gateway's order; a listener shard that the Gateway does not name is not served."""
+    gateway = db.get(GATEWAYS, GATEWAY)
+    return {k: i for i, k in enumerate(gateway.http_listeners)} if gateway is not None else {}
+
+
+@query
+def gateway_metrics(db: Db) -> Metrics | None:
+    gateway = db.get(GATEWAYS, GATEWAY)
+    return gateway.metrics if gateway is not None else None
+
+
+@query
+def gateway_access_log(db: Db) -> AccessLog | None:
+    """The access log without the entries that cannot be rendered: a listener is worth more than its log."""
+    gateway = db.get(GATEWAYS, GATEWAY)
+    log = gateway.access_log if gateway is not None else None
+    return replace(log, text=tuple(t for t in log.text if t.format is not None)) if log is not None else None
+
+
+@query
+def gateway_faults(db: Db) -> tuple[str, ...]:
+    """What is wrong with the Gateway's own shard."""
+    gateway = db.get(GATEWAYS, GATEWAY)
+    log = gateway.access_log if gateway is not None else None
+    return tuple(f"access log {t.path}: no format" for t in log.text if t.format is None) if log is not None else ()
+
+
+def opener(db: Db) -> OpenSecret:
+    found: OpenSecret | None = db.get(OPTIONS, OPEN_SECRET)
+    if found is None:
+        raise Unrenderable("no key to open secrets with")
+    return found
+
+
+PRESENT = Endpoint(host="present")
+"""Stands for endpoints where it matters only that there are some."""
+
+
+@query
+def shape(db: Db, ref: str) -> EndpointsShard | None:
+    """What a route must know of a backend: what kind of addresses, and whether there are any. The addresses stay out of it."""
+    shard = db.get(ENDPOINTS, ref)
+    if shard is None:
+        return None
+    return EndpointsShard(address_type=shard.address_type, endpoints=(PRESENT,) if shard.endpoints else ())
+
+
+def whole(db: Db, ref: str) -> EndpointsShard | None:
+    return db.get(ENDPOINTS, ref)
+
+
+def listener_of(route_key: str) -> str:
+    """The key of the listener shard that a route shard's key stands under."""
+    return ".".join(route_key.split(".")[:2])
