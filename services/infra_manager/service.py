@@ -11,6 +11,7 @@ from prometheus_client import Gauge
 
 from services.infra_manager.provider import CannotRender, Infrastructure, load
 from shared.bus.connection import Bus
+from shared.bus.errors import NoLongerWriter
 from shared.bus.lease import Lease
 from shared.bus.table import TableReader, TableWriter
 from shared.bus.wire import Entry
@@ -28,6 +29,9 @@ log = structlog.get_logger("infrastructure")
 READS = "ir.infra"
 WRITES = "status.infra"
 
+Fleets = dict[GatewayRef, InfraStatus | None]
+"""What was last told of each; None before the first word."""
+
 
 async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
     """Until `stop`. One replica works, others stand by; when it stops, its proxies keep running for the next."""
@@ -36,21 +40,28 @@ async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
         bus = await or_stopped(stop, Bus.connect(settings.bus, service=settings.service))
     except Stopped:
         return
+    fleets: Fleets = {}
+    gauge = Gauge("headgate_fleets", "Proxy fleets by state.", ["state"], registry=ops.registry)
+    gauge.labels("ready").set_function(lambda: sum(s is not None and s.ready for s in fleets.values()))
+    gauge.labels("not_ready").set_function(lambda: sum(s is None or not s.ready for s in fleets.values()))
     try:
         while not stop.is_set():
-            await _term(settings, ops, stop, bus)
+            fleets.clear()
+            await _term(settings, ops, stop, bus, fleets)
     finally:
         await bus.close()
 
 
-async def _term(settings: Settings, ops: Ops, stop: asyncio.Event, bus: Bus) -> None:
+async def _term(settings: Settings, ops: Ops, stop: asyncio.Event, bus: Bus, fleets: Fleets) -> None:
     """From one lease to its loss."""
     lease = Lease(bus, settings.service, settings.holder)
     try:
-        ops.wait("standing by: another replica has the lease")
+        ops.details = lambda: {"standby": True}
+        ops.ready()  # standing by is all that a second replica is for
         await or_stopped(stop, lease.acquire())
+        ops.wait("reading what is to run")
         infrastructure = load(_provider(settings), settings)
-        manager = Manager(bus, infrastructure, lease.epoch, ops)
+        manager = Manager(bus, infrastructure, lease.epoch, ops, fleets)
         try:
             await all_or_stopped(stop, lease.lost.wait(), manager.run())
         finally:
@@ -71,18 +82,13 @@ def _provider(settings: Settings) -> str:
 class Manager:
     """Carries wishes from the bus to the provider, and what it observes back."""
 
-    def __init__(self, bus: Bus, infrastructure: Infrastructure, epoch: int, ops: Ops) -> None:
-        self._bus = bus
+    def __init__(self, bus: Bus, infrastructure: Infrastructure, epoch: int, ops: Ops, fleets: Fleets) -> None:
         self._infrastructure = infrastructure
         self._reader = TableReader(bus, [f"{READS}.>"])
         self._statuses = TableWriter(bus, WRITES, epoch, exclusive=True)
-        self._known: dict[GatewayRef, InfraStatus | None] = {}
+        self._known = fleets
         self._ops = ops
         ops.details = self._details
-        if "headgate_fleets" not in ops.registry._names_to_collectors:
-            gauge = Gauge("headgate_fleets", "Proxy fleets by state.", ["state"], registry=ops.registry)
-            gauge.labels("ready").set_function(lambda: sum(s is not None and s.ready for s in self._known.values()))
-            gauge.labels("not_ready").set_function(lambda: sum(s is None or not s.ready for s in self._known.values()))
 
     async def run(self) -> None:
         adopted = await self._infrastructure.open()
@@ -93,6 +99,8 @@ class Manager:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._wishes())
                 tasks.create_task(self._observations())
+        except* NoLongerWriter as e:
+            log.warning("superseded", error=str(e.exceptions[0]))
         finally:
             await self._reader.close()
             await self._statuses.close()

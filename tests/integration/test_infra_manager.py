@@ -137,7 +137,6 @@ async def test_a_restart_keeps_proxies_and_publishes_nothing(world: World) -> No
             running = pids(world.state_dir)
         before = (await world.bus.api("STREAM.INFO.STATUS"))["state"]["last_seq"]
         async with world.manager() as ops:
-            await until(lambda: ops.not_ready == "")
             await until(lambda: (ops.status()["fleets"].get("default/gw") or {}).get("ready"))
         assert pids(world.state_dir) == running
         assert (await world.bus.api("STREAM.INFO.STATUS"))["state"]["last_seq"] == before
@@ -152,7 +151,7 @@ async def test_what_was_deleted_meanwhile_is_removed_and_a_wiped_bus_removes_not
         await wishes.close()
         nats_server.restart(wipe=True)
         async with world.manager() as ops:
-            await until(lambda: ops.not_ready == "")
+            await until(lambda: ops.not_ready == "" and "fleets" in ops.status())
             assert pids(world.state_dir) == running
     async with TableWriter(world.bus, "ir.infra") as wishes:
         await wishes.put({SUBJECT: RUNS})
@@ -196,11 +195,12 @@ async def test_a_second_replica_stands_by_until_the_first_is_gone(world: World) 
         await wishes.put({SUBJECT: RUNS})
         second = msgspec.structs.replace(world.settings(), replica="second")
         async with world.manager() as first:
-            await until(lambda: first.not_ready == "")
+            await until(lambda: first.not_ready == "" and "fleets" in first.status())
             async with world.manager(second) as standby:
-                await until(lambda: "standing by" in standby.not_ready)
+                await until(lambda: standby.not_ready == "")
                 await until(world.ready)
-                assert "standing by" in standby.not_ready
+                assert standby.status()["standby"] is True
+                assert "fleets" in first.status()
         assert len(pids(world.state_dir)) == 1
 
 

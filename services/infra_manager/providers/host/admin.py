@@ -46,17 +46,18 @@ class Admin:
         return frozenset(found)
 
     async def drain(self) -> bool:
-        """Fails health checks, and stops taking connections; whether Envoy heard it."""
+        """Asks clients to leave (failing health checks, `Connection: close`) and closes the listening sockets at once, so that new
+        connections go to whoever else listens there; whether Envoy heard it."""
         await self._ask("POST", "/healthcheck/fail")
-        return await self._ask("POST", "/drain_listeners?graceful&skip_exit") is not None
+        return await self._ask("POST", "/drain_listeners") is not None
 
     async def connections(self) -> int:
         """Open downstream connections, without those to the admin interface; 0 if it does not answer."""
-        text = await self._ask("GET", "/stats?filter=^http\\..*downstream_cx_active$&format=json")
+        text = await self._ask("GET", "/stats?filter=^listener\\..*downstream_cx_active$&format=json")
         if text is None:
             return 0
         stats = _json(text).get("stats", ())
-        return sum(s.get("value", 0) for s in stats if not s.get("name", "").startswith("http.admin."))
+        return sum(s.get("value", 0) for s in stats if not s.get("name", "").startswith("listener.admin."))
 
     async def close(self) -> None:
         if self._session is not None:
