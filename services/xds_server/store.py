@@ -136,9 +136,11 @@ class GatewayStore:
             tables.setdefault(TABLES[shard_type(key)], {})[key] = row
         self._db.apply(tables)
         self._db.settle()
-        moved: set[Need] = set()
-        for collection in outputs.ALL:
-            moved.update(self._db.drain(collection))
+        moved: dict[Need, Rendered | None] = {}
+        for collection in reversed(outputs.ALL):
+            for need, (_, now) in self._db.drain(collection).items():
+                first = collection is outputs.BY_TYPE[need[0]][0]
+                moved[need] = now if first and now is not ABSENT else self._current(need)
         for out_key, (_, new) in self._db.drain(ROUTE_OUTPUTS).items():
             if out_key.kind != "problem":
                 continue
@@ -147,8 +149,7 @@ class GatewayStore:
             else:
                 self._problems[out_key.of] = new
         out: dict[Need, Rendered | None] = {}
-        for need in moved:
-            new = self._current(need)
+        for need, new in moved.items():
             if new != self._resources.get(need):
                 out[need] = new
         for need, content in out.items():
