@@ -82,8 +82,8 @@ class GatewayState:
 
     def settle(self, stream: Stream) -> None:
         """After a poll: what a client has acknowledged as a whole is what quarantine falls back to."""
-        if self.view.whole and stream.acked_version == self.view.version and not self._rejections.searching:
-            self._store.accept(self.view.version)
+        if self.view.whole and stream.acked_seq == self.view.seq and not self._rejections.searching:
+            self._store.accept()
 
     def _take(self, changes: ResourceChanges) -> bool:
         if not changes:

@@ -39,6 +39,8 @@ class Trial(NamedTuple):
     """Whether all suspects are held, to see that they are the cause at all."""
     bare: bool = False
     """Whether held suspects have no stand-in: tried when the stand-ins are refused too."""
+    others: tuple[tuple[str, ...], ...] = ()
+    """Suspects to turn to if these are not the cause."""
 
 
 class Rejections:
@@ -60,6 +62,8 @@ class Rejections:
         self._bare &= self._guilty.keys()
         self._blameless = {}
         self._refused = set()
+        if len(self._accepted) > 2 * len(self._store) + 100:
+            self._accepted = {n: c for n, c in self._accepted.items() if self._store.content(n) is not None}
         self._trial = None
         return self._store.quarantine(self._guilty, bare=self._bare)
 
@@ -82,7 +86,7 @@ class Rejections:
             if not suspects:
                 self._blameless[need] = (content, detail)
                 return {}
-            return self._go(Trial(need, detail, (suspects,), (), proving=True))
+            return self._go(Trial(need, detail, suspects[:1], (), proving=True, others=suspects[1:]))
         if trial.need != need:
             return {}
         return self._failed(trial)
@@ -117,6 +121,9 @@ class Rejections:
     def _failed(self, trial: Trial) -> ResourceChanges:
         if trial.proving and not trial.bare:
             return self._go(trial._replace(bare=True))
+        if trial.proving and trial.others:
+            wider = trial.groups[0] + trial.others[0]
+            return self._go(trial._replace(groups=(wider,), bare=False, others=trial.others[1:]))
         if trial.proving:
             # it is refused without any of them: nobody to blame, and nothing to be gained by holding them
             self._blameless[trial.need] = (self._store.content(trial.need) or "", trial.detail)

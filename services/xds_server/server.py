@@ -189,9 +189,14 @@ class XdsServer:
             while (data := await context.read()) is not _EOF:
                 take(data)
 
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.warning("a request that cannot be read", gateway=str(state.ref), node=node.id, error=str(error))
+            wake.set()
+
         take(None)
         reader = asyncio.create_task(read())
-        reader.add_done_callback(lambda _: wake.set())
+        reader.add_done_callback(ended)
         try:
             while not reader.done() and not self._draining.is_set():
                 wake.clear()

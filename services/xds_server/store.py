@@ -19,7 +19,7 @@ from services.xds_server.render.types import LISTENER, ROUTE, Need, Rendered
 from services.xds_server.resources import Resource, ResourceChanges, changes, resource
 from shared.incremental import ABSENT, Db
 from shared.ir.gateway import GatewayShard
-from shared.ir.http import HttpRouteShard
+from shared.ir.http import HttpListener, HttpRouteShard
 from shared.ir.shards import GATEWAY, Shard, parse, shard_type
 
 Row = Shard | None
@@ -32,7 +32,7 @@ class GatewayStore:
         self._db = Db(outputs=(*outputs.ALL, ROUTE_OUTPUTS))
         self._db.apply({OPTIONS: {OPEN_SECRET: open_secret, VALIDATE: validate}})
         self._shards: dict[str, Shard] = {}
-        self._before: dict[str, tuple[int, Row]] = {}
+        self._before: dict[str, Row] = {}
         self._quarantine: dict[str, bool] = {}
         self._resources: dict[Need, Rendered] = {}
         self._problems: dict[str, tuple[str, ...]] = {}
@@ -56,7 +56,9 @@ class GatewayStore:
             old = self._shards.get(key)
             if rows[key] != old:
                 # only the content before the first unaccepted change is known to be good
-                self._before[key] = (version, self._before[key][1] if key in self._before else old)
+                self._before.setdefault(key, old)
+                if rows[key] is None and self._before[key] is None:
+                    del self._before[key]
         return self.set_shards(rows)
 
     def set_shards(self, rows: Mapping[str, Row]) -> ResourceChanges:
@@ -72,18 +74,22 @@ class GatewayStore:
             effective[key] = row
         return self._settle(effective)
 
-    def accept(self, version: int) -> None:
-        """A proxy has accepted everything up to that version: from here on it is what quarantine falls back to."""
-        self._before = {k: (v, row) for k, (v, row) in self._before.items() if v > version or k in self._quarantine}
+    def accept(self) -> None:
+        """A proxy has accepted everything as it is now: from here on it is what quarantine falls back to."""
+        if self._before:
+            self._before = {k: row for k, row in self._before.items() if k in self._quarantine}
 
     def suspects(self) -> tuple[str, ...]:
         """Keys of the shards that changed since what was last accepted, without those in quarantine."""
         return tuple(sorted(k for k in self._before if k not in self._quarantine))
 
-    def suspects_of(self, need: Need) -> tuple[str, ...]:
-        """Those of `suspects` that the resource is made of."""
+    def suspects_of(self, need: Need) -> tuple[tuple[str, ...], ...]:
+        """Those of `suspects` that the resource is made of; first those that are closest to it, and touch the least besides."""
         reached = self._reached(need)
-        return tuple(k for k in self.suspects() if k in reached or listener_of(k) in reached)
+        found = [k for k in self.suspects() if k in reached or listener_of(k) in reached]
+        close = tuple(k for k in found if k != GATEWAY and (shard_type(k) is HttpListener) is (need[0] == LISTENER))
+        rest = tuple(k for k in found if k not in close)
+        return tuple(group for group in (close, rest) if group)
 
     def _reached(self, need: Need) -> frozenset[str]:
         """Keys of the shards that a resource was computed from; a listener's key stands for its routes too."""
@@ -115,12 +121,16 @@ class GatewayStore:
         self._quarantine = wanted
         return self._settle(freed | held)
 
+    def __len__(self) -> int:
+        """How many resources there are."""
+        return len(self._resources)
+
     @property
     def quarantined(self) -> frozenset[str]:
         return frozenset(self._quarantine)
 
     def _stand_in(self, key: str, bare: bool) -> Row:
-        _, before = self._before.get(key, (0, None))
+        before = self._before.get(key)
         current = self._shards.get(key)
         if before is not None:
             return before

@@ -25,7 +25,7 @@ from shared.core.refs import GatewayRef
 from shared.ir.base import IR, encode
 from shared.ir.gateway import GatewayShard, ReadyListener
 from shared.ir.match import AddHeader
-from shared.ir.shards import GATEWAY
+from shared.ir.shards import GATEWAY, http_key
 from shared.ir.tls import ListenerTls, TlsCertificate
 from shared.testing.envoy import Envoy, running_envoy
 from shared.testing.ports import free_port
@@ -236,6 +236,34 @@ async def test_what_envoy_refuses_costs_its_route_and_names_it(rig: Rig, blue: B
         await rig.answers("blue", "/v3", host="h3.example.com")
         await rig.acked()
         assert rig.server.status(EG).rejections == ()
+
+
+async def test_a_port_that_is_taken_costs_its_listener_alone(rig: Rig, blue: Backend, green: Backend) -> None:
+    keys = (b.LISTENER, http_key("other"))
+    taken: dict[str, IR | None] = {
+        GATEWAY: GatewayShard(http_listeners=keys),
+        keys[1]: b.listener(green.port, "other"),
+        b.route_key("else", "other"): b.route("else", backend="app"),
+    }
+    rig.publish(one_route(rig, blue) | taken)
+    async with running_envoy(rig.ads_port) as envoy:
+        await rig.answers("blue")
+
+        async def named() -> bool:
+            return [r.resource for r in rig.server.status(EG).rejections] == ["default/eg/other"]
+
+        await until(named)
+        (rejection,) = rig.server.status(EG).rejections
+        assert rejection.objects == ("gateway.networking.k8s.io/Gateway/default/eg",)
+        assert "in use" in rejection.detail
+        await envoy.wait_live()
+        before = (await envoy.stats("listener_manager.listener_"))["listener_manager.listener_modified"]
+        rig.publish({b.backend_key("app"): to(green)})
+        await rig.answers("green")
+        rig.publish({keys[1]: b.listener(free_port(), "other")})
+        await rig.acked()
+        assert rig.server.status(EG).rejections == ()
+        assert (await envoy.stats("listener_manager.listener_"))["listener_manager.listener_modified"] == before
 
 
 async def test_a_restarted_server_sends_nothing_that_envoy_has(rig: Rig, blue: Backend) -> None:

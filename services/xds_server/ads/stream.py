@@ -75,6 +75,7 @@ class Stream:
         self._waits: dict[str, float] = {}
         self._until: float | None = None
         self.acked_version = 0
+        self.acked_seq = 0
 
     # what the client says
 
@@ -158,6 +159,7 @@ class Stream:
                 out.append(response)
         if not self._waits and all(s.settled and not s.removals for s in self._subs.values()) and not self._behind_rejections():
             self.acked_version = self._view.version
+            self.acked_seq = self._view.seq
         return out
 
     @property

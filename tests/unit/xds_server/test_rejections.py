@@ -52,7 +52,7 @@ class Envoy:
         else:
             raise AssertionError("the search does not end")
         if not self.rejections.searching:
-            self.store.accept(self.store.version)
+            self.store.accept()
 
     refused: dict[Need, str] = {}  # noqa: RUF012  set anew for each
 
