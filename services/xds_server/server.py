@@ -102,7 +102,7 @@ class XdsServer:
         if self._settings.max_stream_age:
             options += [
                 ("grpc.max_connection_age_ms", int(self._settings.max_stream_age * 1000)),
-                ("grpc.max_connection_age_grace_ms", 5_000),
+                ("grpc.max_connection_age_grace_ms", 1_000),
             ]
         self._draining = asyncio.Event()
         server = grpc.aio.server(options=options, maximum_concurrent_rpcs=None)
