@@ -27,7 +27,7 @@ EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 class Client:
     """One delta stream that acknowledges all it gets."""
 
-    def __init__(self, channel: grpc.aio.Channel, node: Fields | None) -> None:
+    def __init__(self, channel: Any, node: Fields | None) -> None:
         self._call = channel.stream_stream(f"/{SERVICE}/DeltaAggregatedResources")()
         self._node = node
         self.clusters: set[str] = set()
