@@ -39,7 +39,7 @@ async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
     lease = Lease(bus, settings.service, settings.holder)
     try:
         while not stop.is_set():
-            ops.wait("standing by: another replica is active")
+            ops.stand_by("standing by: another replica is active")
             await or_stopped(stop, lease.acquire())
             ops.wait("reading the first list")
             log.info("active", epoch=lease.epoch)

@@ -56,21 +56,29 @@ class Publishing:
     async def wants(self, refs: Iterable[ObjectRef]) -> None:
         await self._wants.replace({ref.subject("wants"): _WANTED for ref in refs})
 
-    async def first(self, gateways: Iterable[GatewayRef], infra: Iterable[GatewayRef], statuses: Iterable[tuple[ObjectRef, str]]) -> None:
-        """Removes what an earlier writer left and this one's first translation does not have."""
-        known = set(gateways)
+    async def first(
+        self,
+        gateways: Iterable[GatewayRef],
+        infra: Iterable[GatewayRef],
+        statuses: Iterable[tuple[ObjectRef, str]],
+        pending: Iterable[GatewayRef],
+    ) -> None:
+        """Removes what an earlier writer left and this one's first translation does not have. What is `pending` is not known to be gone."""
+        known = {*gateways, *pending}
         for gateway in await history.gateways(self._bus):
             if gateway not in known:
                 await (await self._snapshot(gateway)).remove(causes=("translator started",))
-        kept_infra = {g.subject("ir.infra") for g in infra}
+        kept_infra = {g.subject("ir.infra") for g in (*infra, *pending)}
         await self._infra.put(dict.fromkeys(self._infra.held() - kept_infra))
         kept = {status_subject(*at) for at in statuses}
-        stale = {s for s in self._statuses.held() if s.count(".") == STATUS_TOKENS - 1 and s not in kept}
+        unsure = {names.escape(str(g)) for g in pending}
+        stale = {s for s in self._statuses.held() if s.count(".") == STATUS_TOKENS - 1 and s not in kept and s.split(".")[5] not in unsure}
         await self._statuses.put(dict.fromkeys(stale))
 
     async def shards(
         self,
         changed: Mapping[GatewayRef, Mapping[str, bytes | None]],
+        removed: Iterable[GatewayRef],
         pending: frozenset[GatewayRef],
         causes: Iterable[str],
         trace: str,
@@ -89,6 +97,9 @@ class Publishing:
                     state.pop(key, None)
                 else:
                     state[key] = value
+        for gateway in removed:
+            self._states[gateway] = {}
+        changed = {**changed, **{gateway: {} for gateway in removed}}
         fresh = self._states.keys() - self._reconciled
         jobs = [self._publish(g, c, causes, trace) for g, c in changed.items() if g not in fresh]
         jobs += [self._reconcile(g, g in pending, causes, trace) for g in fresh if g not in pending or not patient]

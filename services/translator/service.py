@@ -59,8 +59,7 @@ async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
     lease = Lease(bus, PARTITION, settings.holder)
     try:
         while not stop.is_set():
-            ops.wait("standing by: another replica translates")
-            ops.ready()
+            ops.stand_by("standing by: another replica translates")
             await or_stopped(stop, lease.acquire())
             ops.wait("reading resources")
             log.info("active", epoch=lease.epoch)
@@ -152,7 +151,7 @@ class _Term:
         out = self._publishing
         await out.wants(outputs.wants)
         if self._first:
-            await out.first(outputs.shards, outputs.infra, outputs.statuses)
-        await out.shards(outputs.shards, frozenset(outputs.pending), causes, traceparent, patient=arrived is not None)
+            await out.first(outputs.shards, outputs.infra, outputs.statuses, outputs.pending)
+        await out.shards(outputs.shards, outputs.removed, frozenset(outputs.pending), causes, traceparent, patient=arrived is not None)
         await out.infra(outputs.infra, traceparent)
         await out.statuses(outputs.statuses, traceparent)

@@ -21,6 +21,7 @@ class Ops:
         self.backlog = Backlog()
         self.registry = CollectorRegistry()
         self.not_ready = "starting"
+        self.standing_by = ""
         self.details: Callable[[], dict[str, Any]] = dict
         self.started = time.time()
         self.port = 0
@@ -31,18 +32,22 @@ class Ops:
         passed.set_function(lambda: float(self.backlog.passed))
 
     def ready(self) -> None:
-        self.not_ready = ""
+        self.not_ready = self.standing_by = ""
 
     def wait(self, reason: str) -> None:
         """Not ready, and why."""
-        self.not_ready = reason
+        self.not_ready, self.standing_by = reason, ""
+
+    def stand_by(self, reason: str) -> None:
+        """Healthy and ready to take over; somebody else does the work."""
+        self.not_ready, self.standing_by = "", reason
 
     def status(self) -> dict[str, Any]:
         return {
             "service": self.service,
             "replica": self.replica,
             "ready": not self.not_ready,
-            "reason": self.not_ready,
+            "reason": self.not_ready or self.standing_by,
             "oldestChangeAgeSeconds": round(self.backlog.age, 3),
             "stuck": self.backlog.stuck,
             "uptimeSeconds": round(time.time() - self.started, 1),
