@@ -10,13 +10,14 @@ import binascii
 from collections.abc import Callable
 
 from services.xds_server.render.types import SECRET, Need, Rendered, rendered
+from shared.core.sealing import SealError
 from shared.features.parts.xds_values import Unrenderable, config_source
 from shared.ir.destination import DestinationSetting
 from shared.ir.tls import CaCertificate, ListenerTls, SubjectAltName, TlsCertificate, UpstreamTls
 from shared.xds.message import Fields, pack
 
 OpenSecret = Callable[[str], bytes]
-"""A sealed token -> the bytes sealed in it; raises ValueError (or a subclass) for a token that no key opens."""
+"""A sealed token -> the bytes sealed in it; raises SealError for a token that no key opens."""
 
 SYSTEM_CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
 DEFAULT_ALPN = ("h2", "http/1.1")
@@ -114,7 +115,7 @@ def certificate_secret(certificate: TlsCertificate, open_secret: OpenSecret) -> 
     """SDS secret of a certificate with its private key; Unrenderable where the key cannot be opened."""
     try:
         key = open_secret(certificate.private_key)
-    except ValueError as e:
+    except SealError as e:
         raise Unrenderable(f"certificate {certificate.name}: its private key cannot be opened") from e
     fields: Fields = {
         "certificate_chain": {"inline_bytes": decoded(certificate.certificate)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.xds_server.store import GatewayStore
+from shared.core.sealing import SealError
 from shared.ir.base import IR, encode
 from shared.ir.destination import Destination, DestinationSetting, Endpoint, EndpointsShard
 from shared.ir.gateway import GatewayShard
@@ -19,7 +20,7 @@ LISTENER = http_key("http")
 def opened(token: str) -> bytes:
     """Test secrets are sealed by nothing but a prefix."""
     if not token.startswith("sealed:"):
-        raise ValueError("not sealed")
+        raise SealError("not sealed")
     return token.removeprefix("sealed:").encode()
 
 
