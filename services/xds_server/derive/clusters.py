@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from msgspec.structs import replace
 
 from services.xds_server.derive.listeners import listener_fault
 from services.xds_server.derive.routes import resolved
-from services.xds_server.derive.tables import GATEWAYS, LISTENERS, ROUTES, Outputs, gateway_metrics, opener, positions, shape, whole
+from services.xds_server.derive.tables import (
+    GATEWAYS,
+    LISTENERS,
+    ROUTES,
+    Outputs,
+    gateway_metrics,
+    opener,
+    own_certificate,
+    positions,
+    shape,
+    whole,
+)
 from services.xds_server.render import destinations, endpoints, listeners
 from services.xds_server.render.destinations import ClusterPlan
-from services.xds_server.render.tls import certificate_secret, listener_secrets, setting_secrets
+from services.xds_server.render.tls import listener_secrets, setting_secrets
 from services.xds_server.render.types import (
     CLUSTER,
     ENDPOINT,
@@ -19,6 +32,7 @@ from services.xds_server.render.types import (
     Rendered,
     rendered,
 )
+from shared.features.parts.xds_values import Unrenderable
 from shared.incremental import Collection, Db
 from shared.ir.assemble import joined, joined_setting
 from shared.ir.destination import Destination, DestinationSetting
@@ -130,9 +144,10 @@ def gateway_resources(db: Db, key: str) -> Outputs:
     if gateway is not None and gateway.ready_listener is not None:
         name, ready = listeners.ready_listener(gateway.ready_listener)
         out[LISTENER, name] = ready
-    if gateway is not None and gateway.global_resources is not None and gateway.global_resources.envoy_client_certificate is not None:
-        certificate = gateway.global_resources.envoy_client_certificate
-        out[SECRET, certificate.name] = certificate_secret(certificate, opener(db))
+    with contextlib.suppress(Unrenderable):
+        own = own_certificate(db)
+        if own is not None:
+            out[SECRET, own[0]] = own[1]
     return out
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from services.xds_server.render.tls import OpenSecret
+from services.xds_server.render.tls import OpenSecret, certificate_secret
 from services.xds_server.render.types import (
     Need,
     Rendered,
@@ -65,7 +65,20 @@ def gateway_faults(db: Db) -> tuple[str, ...]:
     """What is wrong with the Gateway's own shard."""
     gateway = db.get(GATEWAYS, GATEWAY)
     log = gateway.access_log if gateway is not None else None
-    return tuple(f"access log {t.path}: no format" for t in log.text if t.format is None) if log is not None else ()
+    faults = tuple(f"access log {t.path}: no format" for t in log.text if t.format is None) if log is not None else ()
+    try:
+        own_certificate(db)
+    except Unrenderable as e:
+        faults += (str(e),)
+    return faults
+
+
+def own_certificate(db: Db) -> tuple[str, Rendered] | None:
+    """Name and secret of the certificate by which proxies show that they are ours."""
+    gateway = db.get(GATEWAYS, GATEWAY)
+    resources = gateway.global_resources if gateway is not None else None
+    certificate = resources.envoy_client_certificate if resources is not None else None
+    return (certificate.name, certificate_secret(certificate, opener(db))) if certificate is not None else None
 
 
 def opener(db: Db) -> OpenSecret:

@@ -11,7 +11,7 @@ from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, MESSAG
 from services.xds_server.resources import Resource, ResourceChanges
 from services.xds_server.store import GatewayStore
 from shared.ir.base import encode
-from shared.ir.gateway import GatewayShard, Metrics
+from shared.ir.gateway import GatewayShard, GlobalResources, Metrics, ReadyListener
 from shared.ir.shards import GATEWAY, http_key
 from shared.ir.tls import ListenerTls, TlsCertificate
 from shared.xds.message import decode, to_json
@@ -158,6 +158,17 @@ def test_a_key_that_cannot_be_opened_costs_its_listener_alone() -> None:
     assert len(listener["filterChains"]) == 1
     assert list(store.problems) == [keys[1]]
     assert "broken" not in str(store.problems)
+
+
+def test_a_gateways_own_key_that_cannot_be_opened_costs_nothing_else() -> None:
+    store = b.store()
+    shards = b.gateway(1)
+    ready = ReadyListener(address="127.0.0.1", port=19003, path="/ready", ip_family="IPv4")
+    own = GlobalResources(envoy_client_certificate=TlsCertificate(name="envoy", certificate="Q0VSVA==", private_key="broken"))
+    shards[GATEWAY] = GatewayShard(http_listeners=(b.LISTENER,), ready_listener=ready, global_resources=own)
+    store.apply(1, b.encoded(shards))
+    assert sorted(store.snapshot()[LISTENER]) == ["default/eg/http", "envoy-gateway-proxy-ready-127.0.0.1-19003"]
+    assert list(store.problems) == [GATEWAY]
 
 
 def test_the_version_says_what_the_content_is() -> None:
