@@ -18,6 +18,7 @@ class Admin:
     def __init__(self, address_file: Path) -> None:
         self._address_file = address_file
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     @property
     def url(self) -> str:
@@ -60,12 +61,13 @@ class Admin:
         return sum(s.get("value", 0) for s in stats if not s.get("name", "").startswith("listener.admin."))
 
     async def close(self) -> None:
+        self._closed = True
         if self._session is not None:
             await self._session.close()
 
     async def _ask(self, method: str, path: str) -> str | None:
         url = self.url
-        if not url:
+        if not url or self._closed:
             return None
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=TIMEOUT)

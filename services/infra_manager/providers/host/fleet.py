@@ -22,8 +22,8 @@ log = structlog.get_logger("infrastructure")
 STEADY_SECONDS = 10.0
 WARM_SECONDS = 30.0
 """A replacement that is not ready after this long is given up; the old process stays."""
-SOON, LATER = 0.05, 2.0
-"""Seconds between two looks: while something is expected, and when all is well."""
+SOON, BLOCKED, LATER = 0.05, 0.5, 2.0
+"""Seconds between two looks: while something is expected, while ports are taken, and when all is well."""
 PATIENCE_SECONDS = 3.0
 """How long a port that was taken must have been free without our listener before a new process tries again."""
 
@@ -43,7 +43,7 @@ class Fleet:
         self.restarts = 0
         self._next: EnvoyProcess | None = None
         self._refused = ""
-        self._draining: set[asyncio.Task[None]] = set()
+        self._draining: dict[asyncio.Task[None], EnvoyProcess] = {}
         self._report = report
         self._told: InfraStatus | None = None
         self._wake = asyncio.Event()
@@ -85,12 +85,13 @@ class Fleet:
             self._wake.set()
 
     async def close(self) -> None:
-        tasks = [t for t in (self._task, *self._draining) if t is not None]
-        for task in tasks:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        processes = [*self._draining.values(), self.current, self._next]
+        for task in tuple(self._draining):
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        for process in (self.current, self._next):
+        for process in processes:
             if process is not None:
                 await process.forget()
 
@@ -125,6 +126,11 @@ class Fleet:
         if self.current is None:
             if time.monotonic() < self._not_before:
                 return self._not_before - time.monotonic()
+            hindrances = [ports.trouble(p, own=0) for p in self.wanted.ports]
+            if hindrances and all(hindrances):
+                # an Envoy that can bind nothing would only make the control plane believe that its configuration is bad
+                self._tell(InfraStatus(addresses=self.wanted.addresses, message="; ".join(hindrances)))
+                return BLOCKED
             self._launch(self.wanted)
             return SOON
         if self.current.note.key != self.wanted.key:
@@ -200,8 +206,8 @@ class Fleet:
 
     def _retire(self, process: EnvoyProcess, drain_seconds: float) -> None:
         task = asyncio.create_task(process.drain(drain_seconds), name=f"drain {process.note.pid}")
-        self._draining.add(task)
-        task.add_done_callback(self._draining.discard)
+        self._draining[task] = process
+        task.add_done_callback(lambda done: self._draining.pop(done, None))
 
     async def _look(self, process: EnvoyProcess, spec: ProxySpec) -> float:
         trim_logs(self.home)
