@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import msgspec
@@ -26,7 +27,8 @@ log = structlog.get_logger("xds-server")
 
 STATUS_TTL = 60
 """Seconds that a replica's word stands after it fell silent."""
-STATUS_PAUSE = 0.05
+DUTY = 4
+"""After publishing, pause for so many times what it took: news of one proxy goes out at once, of thousands it comes in batches."""
 
 
 class Statuses:
@@ -50,8 +52,9 @@ class Statuses:
                 await self._wake.wait()
                 self._wake.clear()
                 latest, self._latest = self._latest, {}
+                begin = time.monotonic()
                 await self._writer.put({self._subject(g): msgspec.json.encode(s) if s is not None else None for g, s in latest.items()})
-                await asyncio.sleep(STATUS_PAUSE)
+                await asyncio.sleep(DUTY * (time.monotonic() - begin))
         finally:
             await self._writer.close()
 

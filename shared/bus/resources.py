@@ -64,7 +64,7 @@ class ResourceWriter(TableWriter):
         return await super()._apply({SYNC: (msgspec.json.encode(self._sync), {})})
 
     def _count(self) -> int:
-        return len(self._held.keys() - {SYNC})
+        return len(self._held) - (SYNC in self._held)
 
     def _loaded(self, found: Mapping[str, Entry]) -> None:
         entry = found.get(SYNC)

@@ -11,6 +11,7 @@ import msgspec
 
 from shared.runtime.settings import SERVICES
 from shared.testing.wait import until
+from tests.bench.bare_ads import Cost
 from tests.bench.observe import Acks, cpu, memory, percentile
 from tests.integration.pipeline import Pipeline
 
@@ -27,12 +28,13 @@ class Result(msgspec.Struct, frozen=True, rename="camel"):
     envoy_p99_ms: float
     backend_p50_ms: float
     backend_p99_ms: float
+    shared_backend_p50_ms: float
     cpu_per_edit_ms: dict[str, float]
     memory_mib: dict[str, float]
     cold_start_s: float
 
 
-def route(n: int, value: str) -> str:
+def route(n: int, value: str, backend: str = "b") -> str:
     return f"""apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata:
@@ -55,7 +57,7 @@ spec:
     backendRefs:
     - group: gateway.envoyproxy.io
       kind: Backend
-      name: b
+      name: {backend}
 """
 
 
@@ -84,8 +86,9 @@ async def running(root: Path, routes: int) -> AsyncIterator[Scenario]:
     async with Pipeline(root) as p:
         p.gateway()
         p.backend("b", 9)
+        p.backend("own", 9)
         for n in range(routes):
-            p.write(f"routes/{n // 100}/{n}.yaml", route(n, "start"))
+            p.write(f"routes/{n // 100}/{n}.yaml", route(n, "start", "own" if n == routes // 2 else "b"))
         p.nats.start()
         begin = time.perf_counter()
         p.start()
@@ -101,37 +104,39 @@ async def _served(p: Pipeline, acks: Acks, routes: int) -> bool:
     return int(msgspec.json.decode(commit).get("shards", 0)) >= routes + 3
 
 
-async def measure(root: Path, routes: int, edits: int, envoy: list[float]) -> Result:
-    """`envoy`: milliseconds of Envoy's own cost for a RouteConfiguration of that size, from a bare ADS server in the same run."""
+async def measure(root: Path, routes: int, edits: int, envoy: Cost) -> Result:
+    """`envoy`: its own cost for the same RouteConfiguration, from a bare ADS server in the same run."""
     async with running(root, routes) as s:
-        at = max(0, routes // 2)
+        at = routes // 2
         name = f"routes/{at // 100}/{at}.yaml"
         for n in range(3):
-            await s.edit(name, route(at, f"warm-{n}"))
+            await s.edit(name, route(at, f"warm-{n}", "own"))
         before = cpu(s.pids)
-        both = [await s.edit(name, route(at, f"edit-{n}")) for n in range(edits)]
+        both = [await s.edit(name, route(at, f"edit-{n}", "own")) for n in range(edits)]
         used = {k: (v - before[k]) * 1000 / edits for k, v in cpu(s.pids).items()}
-        backend = [(await s.edit("backend-b.yaml", _backend(n)))[1] for n in range(max(3, edits // 3))]
+        backend = [(await s.edit("backend-own.yaml", _backend("own", n)))[1] for n in range(edits)]
+        shared = [(await s.edit("backend-b.yaml", _backend("b", n)))[1] for n in range(max(3, edits // 5))] if routes > 1 else backend
         return Result(
             routes=routes,
             edits=edits,
             edit_p50_ms=percentile([b for _, b in both], 0.5),
             edit_p99_ms=percentile([b for _, b in both], 0.99),
             commit_p50_ms=percentile([a for a, _ in both], 0.5),
-            envoy_p50_ms=percentile(envoy, 0.5),
-            envoy_p99_ms=percentile(envoy, 0.99),
+            envoy_p50_ms=envoy.p50,
+            envoy_p99_ms=envoy.p99,
             backend_p50_ms=percentile(backend, 0.5),
             backend_p99_ms=percentile(backend, 0.99),
+            shared_backend_p50_ms=percentile(shared, 0.5),
             cpu_per_edit_ms=used,
             memory_mib=memory(s.pids),
             cold_start_s=s.cold_start,
         )
 
 
-def _backend(n: int) -> str:
+def _backend(name: str, n: int) -> str:
     return f"""apiVersion: gateway.envoyproxy.io/v1alpha1
 kind: Backend
-metadata: {{name: b}}
+metadata: {{name: {name}}}
 spec: {{endpoints: [{{ip: {{address: 127.0.0.1, port: {10000 + n}}}}}]}}
 """
 

@@ -39,6 +39,8 @@ class FileSet:
 
     def __init__(self) -> None:
         self._files: dict[str, _File] = {}
+        self._broken: set[str] = set()
+        self._shadowing: set[ObjectRef] = set()
         self._claims: dict[ObjectRef, dict[Claim, dict[str, Any]]] = {}
 
     def put(self, path: str, text: str) -> set[ObjectRef]:
@@ -71,6 +73,7 @@ class FileSet:
         """The file cannot be read: its objects stay, the problem is told."""
         old = self._files.get(path) or _File({}, {}, ())
         self._files[path] = old._replace(problems=(Problem(path, message),))
+        self._broken.add(path)
         return set()
 
     def drop(self, path: str) -> set[ObjectRef]:
@@ -93,17 +96,17 @@ class FileSet:
     @property
     def unknown(self) -> frozenset[str]:
         """Files of which something could not be read."""
-        return frozenset(p for p, f in self._files.items() if f.problems)
+        return frozenset(self._broken)
 
     def problems(self) -> tuple[Problem, ...]:
         """All that is wrong now, in the order of the files."""
         shadowed = (
             Problem(c.path, f"{ref} stands in {min(claims).path} too; that one is taken", _name(ref))
-            for ref, claims in self._claims.items()
-            if len(claims) > 1
+            for ref in self._shadowing
+            for claims in (self._claims[ref],)
             for c in sorted(claims)[1:]
         )
-        return tuple(sorted((*(p for f in self._files.values() for p in f.problems), *shadowed)))
+        return tuple(sorted((*(p for path in self._broken for p in self._files[path].problems), *shadowed)))
 
     def refs(self) -> Iterable[ObjectRef]:
         return self._claims.keys()
@@ -129,6 +132,9 @@ class FileSet:
                 touched.add(ref)
         if new is not None:
             self._files[path] = new
+        (self._broken.add if new is not None and new.problems else self._broken.discard)(path)
+        for ref in touched:
+            (self._shadowing.add if len(self._claims.get(ref, ())) > 1 else self._shadowing.discard)(ref)
         return touched
 
 

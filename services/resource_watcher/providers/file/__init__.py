@@ -37,6 +37,7 @@ class FileProvider:
         self._status = StatusFiles(settings.state_dir / "status")
         self._set = FileSet()
         self._stamps: dict[str, Stamp] = {}
+        self._folders: set[str] = set()
         self._vanished: dict[ObjectRef, float] = {}
         self._missing: dict[Path, Problem] = {}
         self._told: tuple[Problem, ...] = ()
@@ -83,7 +84,7 @@ class FileProvider:
                     if _identity(self._roots) != identity:
                         break
                     paths = {p for _, p in events}
-                    if any(not scan.relevant(p) for p in paths) or time.monotonic() - looked > RESCAN_SECONDS:
+                    if any(self._structural(p) for p in paths) or time.monotonic() - looked > RESCAN_SECONDS:
                         looked = time.monotonic()
                         yield None
                     elif paths or self._vanished:
@@ -107,8 +108,14 @@ class FileProvider:
                 self._stamps.pop(path, None)
         return touched
 
+    def _structural(self, path: str) -> bool:
+        """Whether an event means more than one file: a folder came or went, or a link was turned (as ConfigMap mounts do)."""
+        return path in self._folders or (not scan.relevant(path) and scan.leads_on(path))
+
     def _everything(self) -> dict[str, Stamp]:
-        return {p: s for root in self._roots if root.exists() for p, s in scan.files(root)}
+        found = {p: s for root in self._roots if root.exists() for p, s in scan.files(root)}
+        self._folders = {f for p in found for f in scan.folders_of(p)}
+        return found
 
     def _read(self, path: str, stamp: Stamp) -> set[ObjectRef]:
         try:

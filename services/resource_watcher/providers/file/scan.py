@@ -30,6 +30,18 @@ def relevant(path: str) -> bool:
     return name.endswith(SUFFIXES) and not name.startswith((".", "#", "~"))
 
 
+def leads_on(path: str) -> bool:
+    """Whether there may be files behind a path: a folder or a link."""
+    return os.path.isdir(path) or os.path.islink(path)
+
+
+def folders_of(path: str) -> Iterator[str]:
+    """The folders that a file stands in, innermost first."""
+    while (parent := os.path.dirname(path)) != path:
+        yield parent
+        path = parent
+
+
 def files(root: Path) -> Iterator[tuple[str, Stamp]]:
     """All files below a folder (or the file itself) in name order; hidden folders are left out, links are followed."""
     if root.is_file():
