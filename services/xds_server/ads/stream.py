@@ -2,7 +2,7 @@
 
 At most one response a type is in flight, so an answer always belongs to what was sent last. Make before break: what others need is
 added first (clusters, endpoints, secrets; then listeners; then routes), each when the client has acknowledged the one before;
-removals follow when all additions are acknowledged. No wait is longer than a limit.
+removals follow when all additions are acknowledged (a listener goes with the one that may take its address). No wait is longer than a limit.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ REMOVE_AFTER: Mapping[str, tuple[str, ...]] = {
     SECRET: (CLUSTER, LISTENER),
 }
 ORDER = (CLUSTER, ENDPOINT, SECRET, LISTENER, ROUTE)
+# nothing needs a listener, but the one that goes may hold the address of the one that comes: both in one response
+REMOVED_AT_ONCE = (LISTENER,)
 # what Envoy asks for again when the resource that needs it is re-created, without saying so on the wire
 SAID_AGAIN = (ENDPOINT, SECRET)
 
@@ -125,6 +127,8 @@ class Stream:
                 sub.known.pop(name, None)
             else:
                 sub.known[name] = before
+        if sub.type_url in REMOVED_AT_ONCE:
+            sub.removals |= {n for n in flight.removed if n in sub.known}
         self._awaited -= {n for r in flight.sent.values() for n in r.needs}
         if len(flight.sent) > 1:
             # which of them it was is found out by sending halves
@@ -204,7 +208,7 @@ class Stream:
             found = {n: r for n in sub.retry.popleft() if (r := self._view.get(sub.type_url, n)) is not None and sub.wants(n)}
             found = {n: r for n, r in found.items() if sub.rejected.get(n) != content_of(r.version)}
             if found:
-                return self._send(sub, found)
+                return self._send(sub, found, self._at_once(sub))
         if sub.upserts:
             after = ADD_AFTER.get(sub.type_url, ())
             awaited = bool(after) and bool(self._awaited)
@@ -212,7 +216,7 @@ class Stream:
                 return None
             if awaited:
                 self._awaited.clear()
-            return self._send(sub, dict(sub.upserts))
+            return self._send(sub, dict(sub.upserts), self._at_once(sub))
         self._waits.pop(f"add {sub.type_url}", None)
         if sub.removals:
             return self._remove(sub, now)
@@ -221,6 +225,9 @@ class Stream:
             # a client that starts waits for its first answer, be it empty
             return self._send(sub, {})
         return None
+
+    def _at_once(self, sub: Subscription) -> tuple[str, ...]:
+        return tuple(sorted(sub.removals)) if sub.type_url in REMOVED_AT_ONCE else ()
 
     def _remove(self, sub: Subscription, now: float) -> Response | None:
         # what a client refused still stands there with what it needs

@@ -245,6 +245,20 @@ def test_what_others_need_is_added_first() -> None:
     assert client.stream.acked_version == 2
 
 
+def test_a_listener_goes_with_the_one_that_takes_its_address() -> None:
+    client = Client(view("lds old=1"))
+    client.subscribes("lds")
+    client.gets_and_acks()
+    client.view.apply(2, "t", changes("lds -old new=1 bad=1"))
+    assert client.gets() == ["lds bad=1 new=1 -old"]
+    client.nacks("lds")
+    assert client.gets() == ["lds bad=1 -old"]
+    client.nacks("lds")
+    assert client.gets() == ["lds new=1 -old"]
+    client.acks("lds")
+    assert client.gets() == []
+
+
 def test_waiting_for_an_acknowledgement_ends() -> None:
     client = Client(view("cds a=1>eds:a", "eds a=1", "rds r=1"))
     client.subscribes("cds")
