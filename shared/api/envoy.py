@@ -47,6 +47,7 @@ class ProxyMetrics(Spec, frozen=True):
     enable_per_endpoint_stats: bool = False
     enable_request_response_sizes_stats: bool = False
     cluster_stat_name: str | None = None
+    enable_grpc_stats: bool | None = msgspec.field(default=None, name="enableGRPCStats")
 
 
 class ProxyTelemetry(Spec, frozen=True):

@@ -28,13 +28,11 @@ KINDS: dict[tuple[str, str], type[Object]] = {
     (gateway.GROUP, "Gateway"): gateway.Gateway,
     (gateway.GROUP, "ReferenceGrant"): gateway.ReferenceGrant,
     (gateway.GROUP, "HTTPRoute"): routes.HttpRoute,
+    (gateway.GROUP, "GRPCRoute"): routes.GrpcRoute,
     (envoy.GROUP, "EnvoyProxy"): envoy.EnvoyProxy,
     (envoy.GROUP, "Backend"): envoy.Backend,
     (envoy.GROUP, "HTTPRouteFilter"): routes.HttpRouteFilterObject,
-    **{
-        (gateway.GROUP, kind): routes.OtherObject
-        for kind in ("GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ListenerSet", "BackendTLSPolicy")
-    },
+    **{(gateway.GROUP, kind): routes.OtherObject for kind in ("TLSRoute", "TCPRoute", "UDPRoute", "ListenerSet", "BackendTLSPolicy")},
     **{
         (envoy.GROUP, kind): routes.OtherObject
         for kind in ("ClientTrafficPolicy", "BackendTrafficPolicy", "SecurityPolicy", "EnvoyExtensionPolicy", "EnvoyPatchPolicy")

@@ -1,4 +1,4 @@
-"""HTTPRoute and its extension filter. The specs of single features live in their rooms; here they come together."""
+"""HTTPRoute, GRPCRoute and their extension filter. The specs of single features live in their rooms; here they come together."""
 
 from __future__ import annotations
 
@@ -68,14 +68,19 @@ class HttpBackendRef(Spec, frozen=True):
     filters: tuple[HttpRouteFilter, ...] = ()
 
 
-class HttpRouteRule(Spec, frozen=True):
+class RouteRule(Spec, frozen=True):
+    """What the rules of HTTP and gRPC have in common."""
+
     name: str | None = None
-    matches: tuple[HttpRouteMatch, ...] = ()
     filters: tuple[HttpRouteFilter, ...] = ()
     backend_refs: tuple[HttpBackendRef, ...] = ()
+    session_persistence: SessionPersistenceSpec | None = None
+
+
+class HttpRouteRule(RouteRule, frozen=True):
+    matches: tuple[HttpRouteMatch, ...] = ()
     timeouts: TimeoutsSpec | None = None
     retry: RetrySpec | None = None
-    session_persistence: SessionPersistenceSpec | None = None
 
 
 class HttpRouteSpec(Spec, frozen=True):
@@ -86,6 +91,35 @@ class HttpRouteSpec(Spec, frozen=True):
 
 class HttpRoute(Object, frozen=True):
     spec: HttpRouteSpec = HttpRouteSpec()
+
+
+class GrpcMethodMatch(Spec, frozen=True):
+    """One of service and method, or both."""
+
+    type: str = "Exact"
+    service: str | None = None
+    method: str | None = None
+
+
+class GrpcRouteMatch(Spec, frozen=True):
+    method: GrpcMethodMatch | None = None
+    headers: tuple[NamedMatch, ...] = ()
+
+
+class GrpcRouteRule(RouteRule, frozen=True):
+    """A gRPC rule has fewer filters than an HTTP rule; which of them is checked where they are translated."""
+
+    matches: tuple[GrpcRouteMatch, ...] = ()
+
+
+class GrpcRouteSpec(Spec, frozen=True):
+    parent_refs: tuple[ParentReference, ...] = ()
+    hostnames: tuple[str, ...] = ()
+    rules: tuple[GrpcRouteRule, ...] = ()
+
+
+class GrpcRoute(Object, frozen=True):
+    spec: GrpcRouteSpec = GrpcRouteSpec()
 
 
 class CookieMatch(Spec, frozen=True):

@@ -14,6 +14,8 @@ _SPELLING = {
     "force_http1_upstream": "forceHTTP1Upstream",
     "ca_certificate": "caCertificate",
     "auto_sni_from_endpoint_hostname": "autoSNIFromEndpointHostname",
+    "enable_grpc_web": "enableGRPCWeb",
+    "enable_grpc_stats": "enableGRPCStats",
     "client_ip_detection": "clientIPDetection",
 }
 

@@ -65,6 +65,13 @@ class HttpRoute(IR, frozen=True):
     stat_name: str | None = None
 
 
+class GrpcSettings(IR, frozen=True):
+    """What a listener does for gRPC; None leaves a setting alone."""
+
+    enable_grpc_web: bool | None = None
+    enable_grpc_stats: bool | None = None
+
+
 class PathSettings(IR, frozen=True):
     merge_slashes: bool = False
     escaped_slashes_action: Literal["KeepUnchanged", "RejectRequest", "UnescapeAndForward", "UnescapeAndRedirect", ""] = ""
@@ -82,6 +89,7 @@ class HttpListener(IR, frozen=True):
     metadata: ResourceMetadata | None = None
     path: PathSettings | None = None
     tls: ListenerTls | None = None
+    grpc: GrpcSettings | None = None
     tls_overlaps: bool = False
     is_http2: bool = False
     preserve_route_order: bool = False

@@ -9,7 +9,7 @@ from services.translator.stages import fleets, gateway_status, routes, statuses
 from services.translator.stages.endpoints import endpoints
 from services.translator.stages.gateways import FLEETS
 from services.translator.stages.judged import judged
-from services.translator.stages.tables import BACKENDS, CLASSES, GATEWAYS, HTTP_ROUTES, INVALID, OTHERS, PROXIES
+from services.translator.stages.tables import BACKENDS, CLASSES, GATEWAYS, INVALID, OTHERS, PROXIES, ROUTES
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Collection, Db
 from shared.ir.base import IR
@@ -43,19 +43,19 @@ def _infra(db: Db, fleet: GatewayRef) -> Mapping[GatewayRef, Infra]:
 
 
 LISTENERS: Collection[At, bool] = Collection("listeners", source=FLEETS, fn=_listeners)
-USED_ENDPOINTS: Collection[At, bool] = Collection("used_endpoints", source=HTTP_ROUTES, fn=routes.used_endpoints)
+USED_ENDPOINTS: Collection[At, bool] = Collection("used_endpoints", source=ROUTES, fn=routes.used_endpoints)
 
 SHARDS: tuple[Collection[At, IR], ...] = (
     Collection("gateway_shards", source=FLEETS, fn=_gateway_shard),
     Collection("listener_shards", source=LISTENERS, fn=_listener_shard),
-    Collection("route_shards", source=HTTP_ROUTES, fn=routes.route_shards),
+    Collection("route_shards", source=ROUTES, fn=routes.route_shards),
     Collection("endpoints_shards", source=USED_ENDPOINTS, fn=_endpoints_shard),
 )
 INFRA: Collection[GatewayRef, Infra] = Collection("infra", source=FLEETS, fn=_infra)
 STATUSES: tuple[Collection[tuple[ObjectRef, str], StatusPart], ...] = (
     Collection("class_statuses", source=CLASSES, fn=statuses.class_status),
     Collection("gateway_statuses", source=GATEWAYS, fn=gateway_status.gateway_status),
-    Collection("route_statuses", source=HTTP_ROUTES, fn=statuses.route_status),
+    Collection("route_statuses", source=ROUTES, fn=statuses.route_status),
     Collection("proxy_statuses", source=PROXIES, fn=statuses.proxy_status),
     Collection("backend_statuses", source=BACKENDS, fn=statuses.backend_status),
     Collection("other_statuses", source=OTHERS, fn=statuses.other_status),

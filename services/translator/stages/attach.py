@@ -6,7 +6,7 @@ import msgspec
 
 from services.translator.stages.grants import namespace_labels, selector_fault, selects
 from services.translator.stages.hosts import effective_hosts
-from services.translator.stages.tables import HTTP_ROUTES, gateway_ref
+from services.translator.stages.tables import ROUTES, gateway_ref
 from services.translator.stages.views import AttachPoint, GatewayView, view
 from shared.api.gateway import GROUP, ParentReference
 from shared.core.refs import GatewayRef, ObjectRef
@@ -50,7 +50,7 @@ def parent_gateway(parent: ParentReference, namespace: str) -> ObjectRef | None:
 @query
 def attachments(db: Db, route: ObjectRef) -> tuple[Attachment, ...]:
     """A route's parents among our Gateways, in the order in which it names them."""
-    row = db.get(HTTP_ROUTES, route)
+    row = db.get(ROUTES, route)
     if row is None:
         return ()
     found = []

@@ -28,6 +28,7 @@ Reference = HttpBackendRef | BackendObjectReference
 _GROUPS = {"Service": "", "ServiceImport": MCS_GROUP, "Backend": ENVOY}
 _WEBSOCKET = ("kubernetes.io/ws", "kubernetes.io/wss", "gateway.envoyproxy.io/ws", "gateway.envoyproxy.io/wss")
 _HTTP2 = ("kubernetes.io/h2c", "gateway.envoyproxy.io/h2c")
+_HTTP = ("HTTP", "GRPC")
 _LOOPBACK = ("127.", "::1")
 
 
@@ -36,6 +37,10 @@ class Upstream(msgspec.Struct, frozen=True):
 
     setting: DestinationSetting | None = None
     problem: Problem | None = None
+
+
+PROTOCOLS: dict[str, AppProtocol] = {"HTTPRoute": "HTTP", "GRPCRoute": "GRPC", "TLSRoute": "TCP", "TCPRoute": "TCP", "UDPRoute": "UDP"}
+"""What a route of each kind speaks to its backends, where these do not ask for another."""
 
 
 def upstream(db: Db, ref: Reference, namespace: str, kind: str, gateway: ObjectRef) -> Upstream:
@@ -49,13 +54,15 @@ def upstream(db: Db, ref: Reference, namespace: str, kind: str, gateway: ObjectR
     if not permitted(db, GROUP, kind, namespace, target):
         text = f"Backend ref to {target.kind} {target.namespace}/{target.name} not permitted by any ReferenceGrant."
         return _problem(text, "RefNotPermitted")
+    protocol = PROTOCOLS[kind]
     if ref.kind == "Backend":
-        found = backend_upstream(db, target.namespace, target.name)
+        found = backend_upstream(db, target.namespace, target.name, protocol)
         return _with_tls(found, backend_tls(db, target, gateway)) if found.setting is not None else found
     if ref.port is None:
         return _problem("A valid port number corresponding to a port on the Service must be specified", "PortNotSpecified")
     seen = view(db, gateway)
-    return service_upstream(db, target.kind, target.namespace, target.name, ref.port, seen is not None and seen.by_address)
+    by_address = seen is not None and seen.by_address
+    return service_upstream(db, target.kind, target.namespace, target.name, ref.port, by_address, protocol)
 
 
 def _with_tls(found: Upstream, tls: UpstreamTls | str | None) -> Upstream:
@@ -71,8 +78,8 @@ def _problem(text: str, reason: str) -> Upstream:
 
 
 @query
-def service_upstream(db: Db, kind: str, namespace: str, name: str, port: int, by_address: bool) -> Upstream:
-    """A Service's or ServiceImport's port."""
+def service_upstream(db: Db, kind: str, namespace: str, name: str, port: int, by_address: bool, default: AppProtocol) -> Upstream:
+    """A Service's or ServiceImport's port, spoken to as `default` unless it says otherwise."""
     row: Service | ServiceImport | None
     if kind == "ServiceImport":
         imported = row = db.get(SERVICE_IMPORTS, service_import_ref(namespace, name))
@@ -86,15 +93,16 @@ def service_upstream(db: Db, kind: str, namespace: str, name: str, port: int, by
     if row is None:
         return _problem(f"{'service' if kind == 'Service' else 'service import'} {namespace}/{name} not found", "BackendNotFound")
     at = service_port(db, kind, namespace, name, port)
-    if at is None or at.protocol != "TCP":
-        return _problem(f"TCP Port {port} not found on {kind} {namespace}/{name}", "PortNotFound")
+    transport = "UDP" if default == "UDP" else "TCP"
+    if at is None or at.protocol != transport:
+        return _problem(f"{transport} Port {port} not found on {kind} {namespace}/{name}", "PortNotFound")
     key = key_of(kind, namespace, name, port, by_address and bool(addresses))
     if address_type(db, key) == "Mixed":
         return _problem("mixed endpointslice address type for the same backendRef is not supported", "UnsupportedAddressType")
     setting = DestinationSetting(
         name="",
-        protocol=protocol_of(at.app_protocol),
-        force_http1_upstream=at.app_protocol in _WEBSOCKET,
+        protocol=protocol_of(at.app_protocol, default),
+        force_http1_upstream=at.app_protocol in _WEBSOCKET and default in _HTTP,
         endpoints_ref=key,
         prefer_local=prefer_local(row) if isinstance(row, Service) else None,
         metadata=resource_metadata(kind, row.metadata, str(port)),
@@ -111,15 +119,18 @@ def prefer_local(service: Service) -> PreferLocal | None:
     return None
 
 
-def protocol_of(app_protocol: str | None, default: AppProtocol = "HTTP") -> AppProtocol:
+def protocol_of(app_protocol: str | None, default: AppProtocol) -> AppProtocol:
+    """A backend's own protocol refines HTTP only: everything else is what its route is."""
+    if default != "HTTP":
+        return default
     if app_protocol in _HTTP2:
         return "HTTP2"
     return "GRPC" if app_protocol == "grpc" else default
 
 
 @query
-def backend_upstream(db: Db, namespace: str, name: str) -> Upstream:
-    """Envoy Gateway's Backend."""
+def backend_upstream(db: Db, namespace: str, name: str, default: AppProtocol) -> Upstream:
+    """Envoy Gateway's Backend, spoken to as `default` unless it says otherwise."""
     if not settings(db).backend:
         return _problem("Backend is disabled in Envoy Gateway configuration", "UnsupportedValue")
     row = db.get(BACKENDS, ObjectRef(ENVOY, "Backend", namespace, name))
@@ -131,10 +142,10 @@ def backend_upstream(db: Db, namespace: str, name: str) -> Upstream:
         return Upstream(problem=problem)
     if any(e.unix is not None for e in row.spec.endpoints):
         return _problem("unix domain sockets are not supported in backend references", "UnsupportedAddressType")
-    protocol: AppProtocol = "HTTP"
+    protocol = default
     for each in row.spec.app_protocols:
         protocol = protocol_of(each, protocol)
-    websocket = any(each in _WEBSOCKET for each in row.spec.app_protocols)
+    websocket = default in _HTTP and any(each in _WEBSOCKET for each in row.spec.app_protocols)
     if row.spec.type == "DynamicResolver":
         return Upstream(DestinationSetting(name="", is_dynamic_resolver=True, protocol=protocol, force_http1_upstream=websocket))
     key = key_of("Backend", namespace, name, 0)

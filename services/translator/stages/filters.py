@@ -41,6 +41,12 @@ FILTERS: dict[str, tuple[str, _Apply]] = {
 """Filter type -> the field that holds it, and what it does to the filters so far. Without its field a filter does nothing."""
 
 
+_ONLY: dict[str, tuple[str, ...]] = {
+    "HTTPRoute": tuple(FILTERS),
+    "GRPCRoute": ("RequestHeaderModifier", "ResponseHeaderModifier", "RequestMirror", "ExtensionRef"),
+}
+
+
 def lookup_of(db: Db, route: ObjectRef, gateway: ObjectRef, destination_name: str) -> Lookup:
     """What filters may ask of the objects around them."""
 
@@ -60,13 +66,13 @@ def lookup_of(db: Db, route: ObjectRef, gateway: ObjectRef, destination_name: st
     return Lookup(namespace=route.namespace, destination_name=destination_name, backend=backend, extension=extension, body=body)
 
 
-def filters_of(specs: tuple[HttpRouteFilter, ...], lookup: Lookup) -> Filters:
-    """All filters of a rule; nothing after a filter that answers itself counts."""
+def filters_of(specs: tuple[HttpRouteFilter, ...], lookup: Lookup, kind: str) -> Filters:
+    """All filters of a rule in a route of this kind; nothing after a filter that answers itself counts."""
     so_far = Filters()
     for i, spec in enumerate(specs):
         if so_far.direct_response is not None:
             break
-        known = FILTERS.get(spec.type)
+        known = FILTERS.get(spec.type) if spec.type in _ONLY[kind] else None
         if known is None:
             so_far = so_far.refused(not_accepted(f"invalid filter {spec.type}: unsupported filter type {spec.type}"))
         elif getattr(spec, known[0]) is not None:
@@ -74,7 +80,7 @@ def filters_of(specs: tuple[HttpRouteFilter, ...], lookup: Lookup) -> Filters:
         elif spec.type == "ExtensionRef":
             text = "invalid filter ExtensionRef: extensionRef field must be specified for an extended filter"
             so_far = so_far.refused(not_accepted(text))
-    return _compatible(so_far)
+    return _meaningful(_compatible(so_far), kind)
 
 
 def _compatible(done: Filters) -> Filters:
@@ -84,6 +90,14 @@ def _compatible(done: Filters) -> Filters:
         if getattr(done, field) is not None:
             text = f"RequestMirror filter cannot be used when the rule also configures a {what} filter"
             done = replace(done, mirrors=(), **{field: None}).failed(not_accepted(text, "IncompatibleFilters"))
+    return done
+
+
+def _meaningful(done: Filters, kind: str) -> Filters:
+    """Success in gRPC is a message and a trailer, which a proxy cannot make up."""
+    if kind == "GRPCRoute" and done.direct_response is not None and 200 <= done.direct_response.status_code < 300:
+        text = "DirectResponse with a 2xx status code is not supported for GRPCRoute"
+        return replace(done, direct_response=None).failed(not_accepted(text))
     return done
 
 

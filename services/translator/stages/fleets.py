@@ -9,6 +9,7 @@ from services.translator.stages.gateways import gateway_row, members, served
 from services.translator.stages.judged import Judged, judged, judged_listener
 from services.translator.stages.metadata import resource_metadata
 from services.translator.stages.proxies import class_proxy, effective
+from services.translator.stages.routes import SPEAKS_GRPC
 from services.translator.stages.tables import (
     OWNER_CLASS,
     OWNER_NAME,
@@ -25,7 +26,7 @@ from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Db, Pending, query
 from shared.ir.destination import Destination, DestinationSetting
 from shared.ir.gateway import GatewayShard, GlobalResources, ReadyListener
-from shared.ir.http import HttpListener, PathSettings
+from shared.ir.http import GrpcSettings, HttpListener, PathSettings
 from shared.ir.infra import Infra, InfraMetadata, ListenerPort, OwnerReference, ProxyInfra, ProxyListener
 from shared.ir.shards import http_key
 from shared.ir.tls import ListenerTls
@@ -128,9 +129,18 @@ def http_listener(db: Db, fleet: GatewayRef, key: str) -> HttpListener | None:
         metadata=resource_metadata("Gateway", row.metadata, found.spec.name),
         path=PathSettings(merge_slashes=True, escaped_slashes_action="UnescapeAndRedirect"),
         tls=_tls(found),
+        grpc=_grpc(spec, db.fold(SPEAKS_GRPC, (found.gateway, found.spec.name))),
         tls_overlaps=found.overlaps,
         preserve_route_order=spec.preserve_route_order,
     )
+
+
+def _grpc(spec: EnvoyProxySpec, spoken: bool) -> GrpcSettings | None:
+    """gRPC-Web and statistics are on where a GRPCRoute is; the EnvoyProxy's word on statistics goes before that."""
+    asked = spec.telemetry.metrics.enable_grpc_stats if spec.telemetry.metrics is not None else None
+    if spoken:
+        return GrpcSettings(enable_grpc_web=True, enable_grpc_stats=True if asked is None else asked)
+    return GrpcSettings(enable_grpc_stats=asked) if asked is not None else None
 
 
 def _tls(found: Judged) -> ListenerTls | None:

@@ -11,20 +11,16 @@ from services.translator.stages.frontend import frontend_faults
 from services.translator.stages.gateways import ours, refusal
 from services.translator.stages.judged import Judged, listeners_of
 from services.translator.stages.proxies import effective, fleet_of
-from services.translator.stages.routes import attached
+from services.translator.stages.routes import ATTACHED_ROUTES
 from services.translator.stages.statuses import gateway_id, part, rejections
-from services.translator.stages.tables import FAILED, GATEWAYS, HTTP_ROUTES, INFRA_STATUS
+from services.translator.stages.tables import FAILED, GATEWAYS, INFRA_STATUS
 from services.translator.stages.upstream_tls import gateway_client
 from shared.api.gateway import Gateway
 from shared.core.refs import ObjectRef
-from shared.incremental import Collection, Count, Db, Pending, fold
+from shared.incremental import Db, Pending
 from shared.ir.status import InfraStatus, StatusPart
 
 _MOST_ADDRESSES = 16
-
-ATTACHED: Collection[tuple[ObjectRef, str], bool] = Collection("attached", source=HTTP_ROUTES, fn=attached)
-"""Routes by the listener that takes them."""
-ATTACHED_ROUTES = fold(ATTACHED, "attached_routes", Count())
 
 
 def gateway_status(db: Db, gateway: ObjectRef) -> Mapping[tuple[ObjectRef, str], StatusPart]:

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from shared.api.routes import CookieMatch, HttpRouteMatch, NamedMatch
+from shared.api.routes import CookieMatch, GrpcMethodMatch, GrpcRouteMatch, HttpRouteMatch, NamedMatch
 from shared.features.parts.filters import Filters
 from shared.features.parts.problem import Problem, not_accepted
 from shared.features.parts.regex import regex_fault
 from shared.ir.match import StringMatch
+
+_ANY_SERVICE = r"(?i)\.?[a-z_][a-z_0-9]*(\.[a-z_][a-z_0-9]*)*"
+_ANY_METHOD = "[A-Za-z_][A-Za-z_0-9]*"
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -52,9 +55,12 @@ def _path(kind: str, value: str) -> StringMatch:
     raise Unmatchable(f"unsupported path match type {kind!r}")
 
 
-def match_of(spec: HttpRouteMatch) -> Match:
+def match_of(spec: HttpRouteMatch | GrpcRouteMatch) -> Match:
     """Raises Unmatchable."""
     headers = [_string(h, "header") for h in spec.headers]
+    if isinstance(spec, GrpcRouteMatch):
+        path, suffix = _grpc_path(spec.method) if spec.method is not None else (None, ())
+        return Match(path=path, headers=(*headers, *suffix))
     if spec.method is not None:
         headers.append(StringMatch(name=":method", exact=spec.method))
     return Match(
@@ -65,12 +71,27 @@ def match_of(spec: HttpRouteMatch) -> Match:
     )
 
 
+def _grpc_path(spec: GrpcMethodMatch) -> tuple[StringMatch | None, tuple[StringMatch, ...]]:
+    """A gRPC request's path is `/<service>/<method>`. A method alone is a suffix, which Envoy has for headers only."""
+    service, method = spec.service, spec.method
+    if spec.type == "RegularExpression":
+        if service is None and method is None:
+            return None, ()
+        parts = (_checked(service) if service is not None else _ANY_SERVICE, _checked(method) if method is not None else _ANY_METHOD)
+        return StringMatch(safe_regex="/{}/{}".format(*parts)), ()
+    if spec.type != "Exact":
+        raise Unmatchable(f"unsupported method match type {spec.type!r}")
+    if service is not None:
+        return (StringMatch(exact=f"/{service}/{method}") if method is not None else StringMatch(prefix=f"/{service}")), ()
+    return None, (StringMatch(name=":path", suffix=f"/{method}"),) if method is not None else ()
+
+
 def cookies_of(spec: Iterable[CookieMatch]) -> tuple[StringMatch, ...]:
     """Raises Unmatchable."""
     return tuple(_string(c, "cookie") for c in spec)
 
 
-def combinations(specs: tuple[HttpRouteMatch, ...], filters: Filters) -> Iterator[tuple[Match, tuple[StringMatch, ...]]]:
+def combinations(specs: tuple[HttpRouteMatch | GrpcRouteMatch, ...], filters: Filters) -> Iterator[tuple[Match, tuple[StringMatch, ...]]]:
     """Every match of the rule with every cookie match of its filters; nothing where the rule matches all."""
     if not specs and not filters.cookie_matches:
         return

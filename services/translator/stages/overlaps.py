@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 from services.translator.stages.attach import Attachment, attachments
 from services.translator.stages.rules import rules
-from services.translator.stages.tables import HTTP_ROUTES
+from services.translator.stages.tables import ROUTES
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Collection, Db
 from shared.ir.http import HttpRoute
@@ -56,7 +56,7 @@ def _buckets(db: Db, route: ObjectRef) -> Mapping[Key, bool]:
     return {key: True for each in attachments(db, route) for key in _keys(db, route, each)}
 
 
-OVERLAPS: Collection[Key, bool] = Collection("overlaps", source=HTTP_ROUTES, fn=_buckets)
+OVERLAPS: Collection[Key, bool] = Collection("overlaps", source=ROUTES, fn=_buckets)
 """Routes by what exactly they match on a listener."""
 
 

@@ -8,11 +8,13 @@ from msgspec.structs import replace
 
 from services.translator.stages.attach import At, attachments
 from services.translator.stages.rules import Rules, rules
-from services.translator.stages.tables import HTTP_ROUTES
+from services.translator.stages.tables import ROUTES
+from shared.api.routes import GrpcRoute, HttpRoute
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.features.route.redirect.translate import at_port
-from shared.incremental import Db
-from shared.ir.http import HttpRoute, HttpRouteShard, RouteOrder
+from shared.incremental import AnyOf, Collection, Count, Db, fold
+from shared.ir.http import HttpRoute as HttpRouteIr
+from shared.ir.http import HttpRouteShard, RouteOrder
 from shared.ir.shards import http_route_key
 
 KIND_RANK = {"HTTPRoute": 0, "GRPCRoute": 1}
@@ -20,12 +22,14 @@ KIND_RANK = {"HTTPRoute": 0, "GRPCRoute": 1}
 
 def route_shards(db: Db, route: ObjectRef) -> Mapping[tuple[GatewayRef, str], HttpRouteShard]:
     """What one route gives each listener. A rule that is not accepted at all gives nothing."""
-    row = db.get(HTTP_ROUTES, route)
-    if row is None:
+    row = db.get(ROUTES, route)
+    if not isinstance(row, (HttpRoute, GrpcRoute)):
         return {}
-    found: dict[tuple[GatewayRef, str], list[HttpRoute]] = {}
+    found: dict[tuple[GatewayRef, str], list[HttpRouteIr]] = {}
     for each in attachments(db, route):
         made = rules(db, route, each.gateway)
+        if _left_out(route, made):
+            continue
         for at in each.at:
             if at.point.ready and at.hosts:
                 key = (each.fleet, http_route_key(at.point.key, route.kind, route.namespace, route.name))
@@ -34,7 +38,7 @@ def route_shards(db: Db, route: ObjectRef) -> Mapping[tuple[GatewayRef, str], Ht
     return {key: HttpRouteShard(order=order, routes=tuple(routes)) for key, routes in found.items()}
 
 
-def _at(at: At, made: Rules) -> Iterator[HttpRoute]:
+def _at(at: At, made: Rules) -> Iterator[HttpRouteIr]:
     for host in at.hosts:
         suffix = host.replace(".", "_")
         for route in made.routes:
@@ -42,9 +46,31 @@ def _at(at: At, made: Rules) -> Iterator[HttpRoute]:
             yield replace(route, name=f"{route.name}/{suffix}", hostname=host, redirect=redirect)
 
 
+def _left_out(route: ObjectRef, made: Rules) -> bool:
+    """Whether a route without any accepted rule counts nowhere. An HTTPRoute still answers: its rules are errors to be seen."""
+    return route.kind != "HTTPRoute" and made.refused
+
+
 def attached(db: Db, route: ObjectRef) -> Mapping[tuple[ObjectRef, str], bool]:
-    """The listeners (Gateway, name) that count this route as attached: valid or not, but with a name in common."""
-    return {(each.gateway, at.point.name): True for each in attachments(db, route) for at in each.at if at.hosts}
+    """The listeners (Gateway, name) that count this route as attached: valid or not, but with a name in common.
+
+    The value says whether the route speaks gRPC.
+    """
+    is_grpc = route.kind == "GRPCRoute"
+    return {
+        (each.gateway, at.point.name): is_grpc
+        for each in attachments(db, route)
+        if not (is_grpc and _left_out(route, rules(db, route, each.gateway)))
+        for at in each.at
+        if at.hosts
+    }
+
+
+ATTACHED: Collection[tuple[ObjectRef, str], bool] = Collection("attached", source=ROUTES, fn=attached)
+"""Routes by the listener that takes them."""
+ATTACHED_ROUTES = fold(ATTACHED, "attached_routes", Count())
+SPEAKS_GRPC = fold(ATTACHED, "speaks_grpc", AnyOf())
+"""Whether any route of a listener is a GRPCRoute: its listener needs filters for that."""
 
 
 def used_endpoints(db: Db, route: ObjectRef) -> Mapping[tuple[GatewayRef, str], bool]:

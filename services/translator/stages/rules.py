@@ -11,9 +11,9 @@ from services.translator.stages.backends import named, upstream
 from services.translator.stages.filters import filters_of, lookup_of
 from services.translator.stages.matches import Match, Unmatchable, combinations, preflight
 from services.translator.stages.metadata import resource_metadata
-from services.translator.stages.tables import HTTP_ROUTES
+from services.translator.stages.tables import ROUTES
 from services.translator.stages.views import view
-from shared.api.routes import HttpBackendRef, HttpRoute, HttpRouteRule
+from shared.api.routes import GrpcRoute, GrpcRouteRule, HttpBackendRef, HttpRoute, HttpRouteRule
 from shared.core.refs import ObjectRef
 from shared.features.parts.filters import Filters
 from shared.features.parts.problem import ACCEPTED, UNSUPPORTED_VALUE, Problem, not_accepted, unresolved
@@ -28,7 +28,11 @@ from shared.ir.match import StringMatch
 from shared.ir.metadata import ResourceMetadata
 
 _KEPT_REASONS = ("NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent", UNSUPPORTED_VALUE)
-_IN_BACKEND_REF = ("RequestHeaderModifier", "ResponseHeaderModifier", "ExtensionRef", "URLRewrite")
+_IN_BACKEND_REF = {
+    "HTTPRoute": ("RequestHeaderModifier", "ResponseHeaderModifier", "ExtensionRef", "URLRewrite"),
+    "GRPCRoute": ("RequestHeaderModifier", "ResponseHeaderModifier"),
+}
+Rule = HttpRouteRule | GrpcRouteRule
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -40,6 +44,11 @@ class Rules(msgspec.Struct, frozen=True):
     unaccepted: tuple[int, ...] = ()
     endpoints: tuple[str, ...] = ()
 
+    @property
+    def refused(self) -> bool:
+        """Whether no rule was accepted."""
+        return bool(self.unaccepted) and len(self.unaccepted) == self.count
+
 
 class _Backends(msgspec.Struct, frozen=True):
     settings: tuple[DestinationSetting, ...] = ()
@@ -49,14 +58,15 @@ class _Backends(msgspec.Struct, frozen=True):
 
 @query
 def rules(db: Db, route: ObjectRef, gateway: ObjectRef) -> Rules:
-    """All rules of an HTTPRoute as this Gateway serves them."""
-    row = db.get(HTTP_ROUTES, route)
-    if row is None:
+    """All rules of an HTTPRoute or GRPCRoute as this Gateway serves them."""
+    row = db.get(ROUTES, route)
+    if not isinstance(row, (HttpRoute, GrpcRoute)):
         return Rules()
     routes: list[HttpRouteIr] = []
     problems: list[Problem] = []
     unaccepted: list[int] = []
-    for i, rule in enumerate(row.spec.rules):
+    specs: tuple[Rule, ...] = row.spec.rules
+    for i, rule in enumerate(specs):
         made, faults = _rule(db, route, row, gateway, i, rule)
         routes += made
         problems += faults
@@ -73,11 +83,11 @@ def _destinations(route: HttpRouteIr) -> Iterator[Destination]:
 
 
 def _rule(
-    db: Db, route: ObjectRef, row: HttpRoute, gateway: ObjectRef, index: int, rule: HttpRouteRule
+    db: Db, route: ObjectRef, row: HttpRoute | GrpcRoute, gateway: ObjectRef, index: int, rule: Rule
 ) -> tuple[list[HttpRouteIr], list[Problem]]:
     name = f"{route.kind.lower()}/{route.namespace}/{route.name}/rule/{index}"
     meta = resource_metadata(route.kind, row.metadata, rule.name or "")
-    filters = filters_of(rule.filters, lookup_of(db, route, gateway, name))
+    filters = filters_of(rule.filters, lookup_of(db, route, gateway, name), route.kind)
     problems = list(filters.problems)
     try:
         routes = list(_matched(name, meta, rule, filters))
@@ -92,7 +102,9 @@ def _rule(
     destination = Destination(
         name=name, stat_name=_stat_name(db, route, gateway, rule, index, backends.names), settings=backends.settings, metadata=meta
     )
-    return [_answered(r, answer, destination, bool(filters.problems)) for r in routes], problems
+    # a filter that failed answers in place of a redirect, but a GRPCRoute's filter that answers itself has answered
+    forced = bool(filters.problems) and route.kind == "HTTPRoute"
+    return [_answered(r, answer, destination, forced) for r in routes], problems
 
 
 def _answered(route: HttpRouteIr, answer: int | None, destination: Destination, forced: bool) -> HttpRouteIr:
@@ -102,7 +114,7 @@ def _answered(route: HttpRouteIr, answer: int | None, destination: Destination, 
     return route if own else replace(route, destination=destination)
 
 
-def _own_answer(filters: Filters, backends: _Backends, rule: HttpRouteRule, index: int) -> tuple[int | None, Problem | None]:
+def _own_answer(filters: Filters, backends: _Backends, rule: Rule, index: int) -> tuple[int | None, Problem | None]:
     """The status that the proxy must answer whatever endpoints there are; what endpoints decide is decided in `assemble`."""
     if filters.problems:
         return 500, None
@@ -119,7 +131,7 @@ def _own_answer(filters: Filters, backends: _Backends, rule: HttpRouteRule, inde
     return None, None
 
 
-def _matched(name: str, meta: ResourceMetadata, rule: HttpRouteRule, filters: Filters) -> Iterator[HttpRouteIr]:
+def _matched(name: str, meta: ResourceMetadata, rule: Rule, filters: Filters) -> Iterator[HttpRouteIr]:
     """The rule's matches with everything but their destination. Raises Unmatchable."""
     persistence, problem = session(rule.session_persistence, name)
     if problem is not None:
@@ -136,9 +148,11 @@ def _matched(name: str, meta: ResourceMetadata, rule: HttpRouteRule, filters: Fi
         url_rewrite=filters.url_rewrite,
         mirrors=filters.mirrors,
         cors=filters.cors,
-        timeout=timeout(rule.timeouts, rule.retry is not None),
-        retry=retry(rule.retry, rule.timeouts.backend_request if rule.timeouts is not None else None),
+        is_http2=isinstance(rule, GrpcRouteRule),
     )
+    if isinstance(rule, HttpRouteRule):
+        tries = retry(rule.retry, rule.timeouts.backend_request if rule.timeouts is not None else None)
+        base = replace(base, timeout=timeout(rule.timeouts, rule.retry is not None), retry=tries)
     matches = tuple(combinations(rule.matches, filters))
     if not matches:
         yield base
@@ -178,7 +192,7 @@ def _backends(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, refs: tup
 
 def _setting(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, ref: HttpBackendRef) -> tuple[DestinationSetting, Problem | None]:
     invalid = DestinationSetting(name=name, weight=ref.weight, invalid=True)
-    if (problem := _filters_fault(ref)) is not None:
+    if (problem := _filters_fault(ref, route.kind)) is not None:
         return invalid, problem
     found = upstream(db, ref, route.namespace, route.kind, gateway)
     if found.setting is None:
@@ -186,7 +200,7 @@ def _setting(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, ref: HttpB
     setting = named(found.setting, name, ref.weight)
     if not ref.filters or not ref.weight:
         return setting, None
-    filters = filters_of(ref.filters, lookup_of(db, route, gateway, name))
+    filters = filters_of(ref.filters, lookup_of(db, route, gateway, name), route.kind)
     if filters.problems:
         return invalid, unresolved("\n".join(p.message for p in filters.problems), "InvalidBackendFilters")
     own = BackendFilters(
@@ -199,18 +213,18 @@ def _setting(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, ref: HttpB
     return replace(setting, filters=own), None
 
 
-def _filters_fault(ref: HttpBackendRef) -> Problem | None:
+def _filters_fault(ref: HttpBackendRef, kind: str) -> Problem | None:
     for each in ref.filters:
         if each.type == "URLRewrite" and each.url_rewrite is not None and each.url_rewrite.path is not None:
             return unresolved("URLRewrite path modifier is not supported within BackendRef", "UnsupportedRefValue")
-    if any(each.type not in _IN_BACKEND_REF for each in ref.filters):
-        supported = "RequestHeaderModifier, ResponseHeaderModifier, URLRewrite and gateway.envoyproxy.io/HTTPRouteFilter"
+    if any(each.type not in _IN_BACKEND_REF[kind] for each in ref.filters):
+        supported = ", ".join(_IN_BACKEND_REF[kind])
         text = f"Specific filter is not supported within BackendRef, only {supported} are supported"
         return unresolved(text, "UnsupportedRefValue")
     return None
 
 
-def _stat_name(db: Db, route: ObjectRef, gateway: ObjectRef, rule: HttpRouteRule, index: int, names: tuple[str, ...]) -> str | None:
+def _stat_name(db: Db, route: ObjectRef, gateway: ObjectRef, rule: Rule, index: int, names: tuple[str, ...]) -> str | None:
     seen = view(db, gateway)
     if seen is None or not seen.stat_name:
         return None

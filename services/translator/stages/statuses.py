@@ -22,11 +22,11 @@ from services.translator.stages.tables import (
     CLASSES_BY_PROXY,
     FAILED,
     GATEWAYS_BY_PROXY,
-    HTTP_ROUTES,
     INVALID,
     OTHERS,
     PROXIES,
     REJECTIONS,
+    ROUTES,
     XDS_STATUS,
     settings,
 )
@@ -67,7 +67,7 @@ def rejections(db: Db, fleet: GatewayRef, ref: ObjectRef) -> str | None:
 
 def route_status(db: Db, route: ObjectRef) -> Parts:
     """A route's parents, a part for each Gateway."""
-    row = db.get(HTTP_ROUTES, route)
+    row = db.get(ROUTES, route)
     if row is None:
         return {}
     failed = db.get(FAILED, route)

@@ -13,7 +13,7 @@ from shared.api.envoy import Backend, EnvoyProxy
 from shared.api.gateway import GROUP as GATEWAY
 from shared.api.gateway import Gateway, GatewayClass, ReferenceGrant
 from shared.api.parse import KINDS, MCS_GROUP, Invalid
-from shared.api.routes import HttpRoute, HttpRouteFilterObject, OtherObject
+from shared.api.routes import GrpcRoute, HttpRoute, HttpRouteFilterObject, OtherObject
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Db, Table
 from shared.ir.status import InfraStatus, XdsStatus
@@ -22,6 +22,8 @@ OWNER_NAMESPACE = "gateway.envoyproxy.io/owning-gateway-namespace"
 OWNER_NAME = "gateway.envoyproxy.io/owning-gateway-name"
 OWNER_CLASS = "gateway.envoyproxy.io/owning-gatewayclass"
 SERVICE_LABEL = {"kubernetes.io/service-name": "Service", "multicluster.kubernetes.io/service-name": "ServiceImport"}
+
+Route = HttpRoute | GrpcRoute
 
 ENVIRONMENT: Table[str, Environment] = Table("environment")
 NAMESPACES: Table[ObjectRef, Namespace] = Table("namespaces")
@@ -33,7 +35,8 @@ CONFIG_MAPS: Table[ObjectRef, ConfigMap] = Table("config_maps", wanted=True)
 CLASSES: Table[ObjectRef, GatewayClass] = Table("gateway_classes")
 GATEWAYS: Table[ObjectRef, Gateway] = Table("gateways")
 GRANTS: Table[ObjectRef, ReferenceGrant] = Table("reference_grants")
-HTTP_ROUTES: Table[ObjectRef, HttpRoute] = Table("http_routes")
+ROUTES: Table[ObjectRef, Route] = Table("routes")
+"""Routes of every kind: they attach, count and answer in one way."""
 HTTP_ROUTE_FILTERS: Table[ObjectRef, HttpRouteFilterObject] = Table("http_route_filters")
 PROXIES: Table[ObjectRef, EnvoyProxy] = Table("envoy_proxies")
 BACKENDS: Table[ObjectRef, Backend] = Table("backends")
@@ -56,7 +59,8 @@ TABLES: dict[type[Object], Table[ObjectRef, Any]] = {
     GatewayClass: CLASSES,
     Gateway: GATEWAYS,
     ReferenceGrant: GRANTS,
-    HttpRoute: HTTP_ROUTES,
+    HttpRoute: ROUTES,
+    GrpcRoute: ROUTES,
     HttpRouteFilterObject: HTTP_ROUTE_FILTERS,
     EnvoyProxy: PROXIES,
     Backend: BACKENDS,

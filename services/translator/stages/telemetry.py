@@ -23,7 +23,6 @@ UNSUPPORTED = (
     "spec.telemetry.healthCheckLog",
     "spec.telemetry.metrics.sinks",
     "spec.telemetry.metrics.prometheus",
-    "spec.telemetry.metrics.enableGRPCStats",
 )
 """Fields of an EnvoyProxy that have no effect yet."""
 

@@ -49,6 +49,11 @@ def route(name: str = "app", path: str = "/", service: str = "app", parent: str 
     return made(f"{GATEWAY_API}/v1", "HTTPRoute", name, {"parentRefs": [{"name": parent}], "rules": [rule], **more})
 
 
+def grpc_route(name: str = "rpc", method: Object | None = None, service: str = "app", parent: str = "eg", **more: Any) -> Object:
+    rule = {"matches": [{"method": method}] if method else [], "backendRefs": [{"name": service, "port": 80}], **more.pop("rule", {})}
+    return made(f"{GATEWAY_API}/v1", "GRPCRoute", name, {"parentRefs": [{"name": parent}], "rules": [rule], **more})
+
+
 def service(name: str = "app", **spec: Any) -> Object:
     return made("v1", "Service", name, {"clusterIP": "10.0.0.1", "ports": [{"name": "web", "port": 80, "protocol": "TCP"}], **spec})
 
