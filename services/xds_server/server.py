@@ -28,6 +28,7 @@ SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 _MANY_SHARDS = 500
 _REPORT_DELAY = 0.00005
+_NO_DELAY = 0.001
 OnStatus = Callable[[GatewayRef, XdsStatus], None]
 log = structlog.get_logger(__name__)
 
@@ -239,7 +240,11 @@ class XdsServer:
     def _report(self, gateway: GatewayRef) -> None:
         if self._callbacks and not self._to_report:
             # a status names every proxy: with thousands of them, many acknowledgements are told at once
-            asyncio.get_running_loop().call_later(len(self._wakes) * _REPORT_DELAY, self._report_all)
+            loop, delay = asyncio.get_running_loop(), len(self._wakes) * _REPORT_DELAY
+            if delay < _NO_DELAY:
+                loop.call_soon(self._report_all)
+            else:
+                loop.call_later(delay, self._report_all)
         self._to_report.add(gateway)
 
     def _report_all(self) -> None:

@@ -2,7 +2,8 @@
 
 At most one response a type is in flight, so an answer always belongs to what was sent last. Make before break: what others need is
 added first (clusters, endpoints, secrets; then listeners; then routes), each when the client has acknowledged the one before;
-removals follow when all additions are acknowledged (a listener goes with the one that may take its address). No wait is longer than a limit.
+removals follow when all additions are acknowledged (a listener goes with the one that may take its address). No wait is
+longer than a limit.
 """
 
 from __future__ import annotations
