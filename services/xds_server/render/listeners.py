@@ -103,9 +103,22 @@ def _hcm(of: HttpListener, filters: Filters, log: AccessLog | None) -> Fields:
             "merge_slashes": of.path.merge_slashes if of.path is not None else None,
             "path_with_escaped_slashes_action": _ESCAPED.get(of.path.escaped_slashes_action) if of.path is not None else None,
             "common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},
-            "http_filters": _ordered({**filters, "envoy.filters.http.router": router(log)}),
+            "http_filters": _ordered({**filters, **_grpc_filters(of), "envoy.filters.http.router": router(log)}),
         }
     )
+
+
+def _grpc_filters(of: HttpListener) -> dict[str, Fields]:
+    """Filters that a listener has for gRPC clients, whatever its routes."""
+    out: dict[str, Fields] = {}
+    if of.grpc is not None and of.grpc.enable_grpc_web:
+        name = "envoy.filters.http.grpc_web"
+        out[name] = {"name": name, "typed_config": pack("envoy.extensions.filters.http.grpc_web.v3.GrpcWeb")}
+    if of.grpc is not None and of.grpc.enable_grpc_stats:
+        name = "envoy.filters.http.grpc_stats"
+        config: Fields = {"emit_filter_state": True, "stats_for_all_methods": wrapped(True)}
+        out[name] = {"name": name, "typed_config": pack("envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", config)}
+    return out
 
 
 def router(log: AccessLog | None) -> Fields:
