@@ -159,8 +159,10 @@ class Graph:
                 self.forget_reader(dep, node)
         if node._mask & ~mask_before:
             self.grow(node, node._mask)
-        same = same_error(error, error_before) if error is not None and error_before is not None else (
-            error is None and error_before is None and not first and _equal(before, value)
+        same = (
+            same_error(error, error_before)
+            if error is not None and error_before is not None
+            else (error is None and error_before is None and not first and _equal(before, value))
         )
         if not same:
             node.value, node.error = value, error

@@ -41,7 +41,7 @@ async def problem_with(running: Running, file: str) -> dict[str, str]:
     async def told() -> dict[str, str] | None:
         return next((p for p in await running.p.problems() if p["where"].endswith(file)), None)
 
-    found = await until(told)
+    found: dict[str, str] | None = await until(told)
     assert found is not None
     return found
 
@@ -52,7 +52,7 @@ async def condition(running: Running, name: str, kind: str, status: str, reason:
         return found if found and (found["status"], found["reason"]) == (status, reason) else None
 
     try:
-        got = await until(there)
+        got: dict[str, Any] | None = await until(there)
     except AssertionError:
         raise AssertionError(f"{name} has {running.p.conditions(name)}") from None
     assert got is not None
@@ -149,7 +149,7 @@ async def test_a_broken_certificate_costs_its_listener(undisturbed: Running) -> 
 
     def refused() -> dict[str, Any] | None:
         status = p.status("gateway.networking.k8s.io", "Gateway", "gw")
-        listener = next((x for x in status.get("listeners", ()) if x["name"] == "https"), {})
+        listener: dict[str, Any] = next((x for x in status.get("listeners", ()) if x["name"] == "https"), {})
         return next((c for c in listener.get("conditions", ()) if c["type"] == "ResolvedRefs" and c["status"] == "False"), None)
 
     found = await until(refused)
@@ -170,7 +170,7 @@ async def test_a_missing_secret_is_a_condition_until_it_comes(undisturbed: Runni
 
     def refused() -> bool:
         status = p.status("gateway.networking.k8s.io", "Gateway", "gw")
-        listener = next((x for x in status.get("listeners", ()) if x["name"] == "https"), {})
+        listener: dict[str, Any] = next((x for x in status.get("listeners", ()) if x["name"] == "https"), {})
         return any(c["reason"] == "InvalidCertificateRef" for c in listener.get("conditions", ()))
 
     await until(refused)

@@ -77,11 +77,11 @@ class Up:
                 found.append(command)
         return found
 
-    async def greeting(self) -> str | None:
+    async def greeting(self) -> str:
         async with httpx.AsyncClient(timeout=5) as client:
             answer = await client.get(f"http://127.0.0.1:{self.port}/")
             assert answer.json()["backend"] == "example"
-            return answer.headers.get("x-greeting")
+            return str(answer.headers.get("x-greeting"))
 
     async def command(self, *words: str) -> tuple[int, str, str]:
         argv = (*HEADGATE, *words, "--state-dir", str(self.state))

@@ -120,19 +120,20 @@ def test_incremental_equals_from_scratch(batches: list[list[tuple[Table[int, Any
             assert db.failures(collection).keys() == fresh.failures(collection).keys()
         assert db.pending(ANSWERS) == fresh.pending(ANSWERS)
         assert db.wants() == fresh.wants()
-        for collection in OUTPUTS:
-            for out, (old, new) in db.drain(collection).items():
-                assert seen[collection].get(out, ABSENT) == old
+        for output in OUTPUTS:
+            drained: dict[Any, Any] = db.drain(output)
+            for out, (old, new) in drained.items():
+                assert seen[output].get(out, ABSENT) == old
                 if new is ABSENT:
-                    del seen[collection][out]
+                    del seen[output][out]
                 else:
-                    seen[collection][out] = new
+                    seen[output][out] = new
 
 
 def test_work_follows_the_changed_cone_not_the_number_of_rows() -> None:
     def work(rows: int) -> int:
         db = Db((SUMS, CLASSES))
-        db.apply({NUMBERS: {k: 1 for k in range(rows)}, LINKS: {k: (k,) for k in range(rows)}})
+        db.apply({NUMBERS: dict.fromkeys(range(rows), 1), LINKS: {k: (k,) for k in range(rows)}})
         db.settle()
         db.evaluations.clear()
         db.apply({NUMBERS: {5: 2}})
