@@ -32,7 +32,8 @@ KINDS: dict[tuple[str, str], type[Object]] = {
     (envoy.GROUP, "EnvoyProxy"): envoy.EnvoyProxy,
     (envoy.GROUP, "Backend"): envoy.Backend,
     (envoy.GROUP, "HTTPRouteFilter"): routes.HttpRouteFilterObject,
-    **{(gateway.GROUP, kind): routes.OtherObject for kind in ("TLSRoute", "TCPRoute", "UDPRoute", "ListenerSet", "BackendTLSPolicy")},
+    **{(gateway.GROUP, kind): routes.OtherObject for kind in ("ListenerSet", "BackendTLSPolicy")},
+    **{(gateway.GROUP, kind): routes.StreamRoute for kind in ("TLSRoute", "TCPRoute", "UDPRoute")},
     **{
         (envoy.GROUP, kind): routes.OtherObject
         for kind in ("ClientTrafficPolicy", "BackendTrafficPolicy", "SecurityPolicy", "EnvoyExtensionPolicy", "EnvoyPatchPolicy")

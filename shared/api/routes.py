@@ -1,4 +1,4 @@
-"""HTTPRoute, GRPCRoute and their extension filter. The specs of single features live in their rooms; here they come together."""
+"""Routes of every kind, and the extension filter of those of HTTP. Features' specs live in their rooms; here they meet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from shared.api.base import Object, Spec
-from shared.api.gateway import ParentReference
+from shared.api.gateway import BackendObjectReference, ParentReference
 from shared.features.parts.header_spec import HttpHeaderFilter
 from shared.features.route.cors.spec import CorsSpec
 from shared.features.route.direct_response.spec import DirectResponseSpec
@@ -58,13 +58,11 @@ class HttpRouteFilter(Spec, frozen=True):
     extension_ref: ExtensionRef | None = None
 
 
-class HttpBackendRef(Spec, frozen=True):
-    name: str
-    group: str = ""
-    kind: str = "Service"
-    namespace: str | None = None
-    port: int | None = None
+class BackendRef(BackendObjectReference, frozen=True):
     weight: int = 1
+
+
+class HttpBackendRef(BackendRef, frozen=True):
     filters: tuple[HttpRouteFilter, ...] = ()
 
 
@@ -120,6 +118,23 @@ class GrpcRouteSpec(Spec, frozen=True):
 
 class GrpcRoute(Object, frozen=True):
     spec: GrpcRouteSpec = GrpcRouteSpec()
+
+
+class StreamRule(Spec, frozen=True):
+    name: str | None = None
+    backend_refs: tuple[BackendRef, ...] = ()
+
+
+class StreamRouteSpec(Spec, frozen=True):
+    parent_refs: tuple[ParentReference, ...] = ()
+    hostnames: tuple[str, ...] = ()
+    rules: tuple[StreamRule, ...] = ()
+
+
+class StreamRoute(Object, frozen=True):
+    """A TLSRoute, TCPRoute or UDPRoute; only the first has hostnames."""
+
+    spec: StreamRouteSpec = StreamRouteSpec()
 
 
 class CookieMatch(Spec, frozen=True):

@@ -7,6 +7,7 @@ are sorted. `assemble` does all of it at once; xds_server calls the small functi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -15,8 +16,12 @@ from shared.ir.base import IR
 from shared.ir.destination import Destination, DestinationSetting, EndpointsShard
 from shared.ir.gateway import GatewayShard, Xds
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
-from shared.ir.order import ordered
+from shared.ir.order import chosen_udp, ordered, ordered_tcp
 from shared.ir.shards import GATEWAY
+from shared.ir.tcp import TcpListener, TcpRoute, TcpRouteShard, TcpTls
+from shared.ir.udp import UdpListener, UdpRouteShard
+
+S = TypeVar("S", bound=IR)
 
 EndpointsOf = Callable[[str], EndpointsShard | None]
 """An endpoints shard by its key; None where no such shard is known."""
@@ -80,10 +85,24 @@ def resolved_route(route: HttpRoute, endpoints: EndpointsOf) -> HttpRoute:
     return replace(route, destination=None, direct_response=DirectResponse(status_code=status))
 
 
-def route_shards(shards: Mapping[str, IR], listener_key: str) -> list[HttpRouteShard]:
+def usable(destination: Destination | None, endpoints: EndpointsOf) -> Destination | None:
+    """A joined destination for connections: there is no answer to give, so what has no endpoints is left out."""
+    if destination is None:
+        return None
+    settings = (joined_setting(s, endpoints) for s in destination.settings)
+    return replace(destination, settings=tuple(s for s in settings if s.endpoints or s.is_dynamic_resolver))
+
+
+def resolved_tcp(route: TcpRoute, listener: TcpListener, endpoints: EndpointsOf) -> TcpRoute:
+    """The route as Envoy gets it: its destination joined, its listener's TLS in place."""
+    tls = replace(route.tls or TcpTls(), terminate=listener.tls) if listener.tls is not None else route.tls
+    return replace(route, tls=tls, destination=usable(route.destination, endpoints))
+
+
+def route_shards(shards: Mapping[str, IR], listener_key: str, kind: type[S]) -> list[S]:
     """The route shards of the listener whose own shard stands under `listener_key`."""
     prefix = listener_key + "."
-    return [s for k, s in shards.items() if k.startswith(prefix) and isinstance(s, HttpRouteShard)]
+    return [s for k, s in shards.items() if k.startswith(prefix) and isinstance(s, kind)]
 
 
 def assemble(shards: Mapping[str, IR]) -> Xds:
@@ -100,8 +119,21 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
     for key in gateway.http_listeners:
         listener = shards.get(key)
         if isinstance(listener, HttpListener):
-            routes = ordered(route_shards(shards, key), listener.preserve_route_order)
+            routes = ordered(route_shards(shards, key, HttpRouteShard), listener.preserve_route_order)
             listeners.append(replace(listener, routes=tuple(resolved_route(r, endpoints) for r in routes)))
+    tcp = []
+    for key in gateway.tcp_listeners:
+        stream = shards.get(key)
+        if isinstance(stream, TcpListener):
+            chosen = ordered_tcp(route_shards(shards, key, TcpRouteShard))
+            tcp.append(replace(stream, routes=tuple(resolved_tcp(r, stream, endpoints) for r in chosen)))
+    udp = []
+    for key in gateway.udp_listeners:
+        datagrams = shards.get(key)
+        if isinstance(datagrams, UdpListener):
+            route = chosen_udp(route_shards(shards, key, UdpRouteShard))
+            made = replace(route, destination=usable(route.destination, endpoints)) if route is not None else None
+            udp.append(replace(datagrams, route=made))
     resources = gateway.global_resources
     if resources is not None and resources.proxy_service_cluster is not None:
         resources = replace(resources, proxy_service_cluster=joined(resources.proxy_service_cluster, endpoints))
@@ -111,4 +143,6 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
         global_resources=resources,
         ready_listener=gateway.ready_listener,
         http=tuple(listeners),
+        tcp=tuple(tcp),
+        udp=tuple(udp),
     )

@@ -6,7 +6,9 @@ from shared.ir.base import IR
 from shared.ir.destination import Destination
 from shared.ir.http import HttpListener
 from shared.ir.match import MapEntry
+from shared.ir.tcp import TcpListener
 from shared.ir.tls import TlsCertificate
+from shared.ir.udp import UdpListener
 
 
 class TextAccessLog(IR, frozen=True):
@@ -49,13 +51,15 @@ class GlobalResources(IR, frozen=True):
 
 
 class GatewayShard(IR, frozen=True):
-    """`ir.xds.<ns>.<name>.gateway`. `http_listeners` are listener keys (shards.py) in the Gateway's order."""
+    """`ir.xds.<ns>.<name>.gateway`. `*_listeners` are listener keys (shards.py) in the Gateway's order."""
 
     access_log: AccessLog | None = None
     metrics: Metrics | None = None
     global_resources: GlobalResources | None = None
     ready_listener: ReadyListener | None = None
     http_listeners: tuple[str, ...] = ()
+    tcp_listeners: tuple[str, ...] = ()
+    udp_listeners: tuple[str, ...] = ()
 
 
 class Xds(IR, frozen=True):
@@ -66,3 +70,5 @@ class Xds(IR, frozen=True):
     global_resources: GlobalResources | None = None
     ready_listener: ReadyListener | None = None
     http: tuple[HttpListener, ...] = ()
+    tcp: tuple[TcpListener, ...] = ()
+    udp: tuple[UdpListener, ...] = ()

@@ -97,7 +97,10 @@ class HttpListener(IR, frozen=True):
 
 
 class RouteOrder(IR, frozen=True):
-    """Among equal matches the older object wins, then the alphabet. HTTPRoutes come before GRPCRoutes (kind_rank)."""
+    """Among equal matches the older object wins, then the alphabet.
+
+    HTTPRoutes come before GRPCRoutes, TLSRoutes before TCPRoutes (kind_rank).
+    """
 
     kind_rank: int = 0
     created: str = ""

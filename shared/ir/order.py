@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 from shared.ir.http import HttpRoute, HttpRouteShard, RouteOrder
 from shared.ir.match import StringMatch
+from shared.ir.tcp import TcpRoute, TcpRouteShard
+from shared.ir.udp import UdpRoute, UdpRouteShard
 
 MatchKey = tuple[int, int, int, int, int, int, int, int]
 _EXACT, _REGEX, _PREFIX = 0, 1, 2
@@ -48,3 +50,16 @@ def ordered(shards: Iterable[HttpRouteShard], preserve: bool = False) -> tuple[H
     """All routes of one listener in the order that Envoy must see; `preserve` keeps the order in which they were written."""
     written = [route for shard in sorted(shards, key=lambda s: order_key(s.order)) for route in shard.routes]
     return tuple(written) if preserve else tuple(sorted(written, key=match_key))
+
+
+def ordered_tcp(shards: Iterable[TcpRouteShard]) -> tuple[TcpRoute, ...]:
+    """The routes that a TLS or TCP listener serves: all its TLSRoutes (kind_rank 0), or else its oldest TCPRoute."""
+    found = sorted(shards, key=lambda s: order_key(s.order))
+    by_name = [s.route for s in found if s.order.kind_rank == 0]
+    return tuple(by_name or [s.route for s in found[:1]])
+
+
+def chosen_udp(shards: Iterable[UdpRouteShard]) -> UdpRoute | None:
+    """The route that a UDP listener serves: its oldest."""
+    oldest = min(shards, key=lambda s: order_key(s.order), default=None)
+    return oldest.route if oldest is not None else None

@@ -11,8 +11,10 @@ from shared.ir.base import IR, decode
 from shared.ir.destination import EndpointsShard
 from shared.ir.gateway import GatewayShard
 from shared.ir.http import HttpListener, HttpRouteShard
+from shared.ir.tcp import TcpListener, TcpRouteShard
+from shared.ir.udp import UdpListener, UdpRouteShard
 
-Shard = GatewayShard | HttpListener | HttpRouteShard | EndpointsShard
+Shard = GatewayShard | HttpListener | HttpRouteShard | TcpListener | TcpRouteShard | UdpListener | UdpRouteShard | EndpointsShard
 
 GATEWAY = "gateway"
 COMMIT = "commit"
@@ -25,6 +27,24 @@ def http_key(listener: str) -> str:
 
 def http_route_key(listener: str, kind: str, namespace: str, name: str) -> str:
     return names.join("http", listener, kind, namespace, name)
+
+
+def tcp_key(listener: str) -> str:
+    """Key of a TLS or TCP listener's shard."""
+    return names.join("tcp", listener)
+
+
+def tcp_route_key(listener: str, kind: str, namespace: str, name: str) -> str:
+    return names.join("tcp", listener, kind, namespace, name)
+
+
+def udp_key(listener: str) -> str:
+    """Key of a UDP listener's shard."""
+    return names.join("udp", listener)
+
+
+def udp_route_key(listener: str, kind: str, namespace: str, name: str) -> str:
+    return names.join("udp", listener, kind, namespace, name)
 
 
 def endpoints_key(kind: str, namespace: str, name: str, port: int | str) -> str:
@@ -41,6 +61,10 @@ _TYPES: dict[tuple[str, int], type[IR]] = {
     (GATEWAY, 1): GatewayShard,
     ("http", 2): HttpListener,
     ("http", 5): HttpRouteShard,
+    ("tcp", 2): TcpListener,
+    ("tcp", 5): TcpRouteShard,
+    ("udp", 2): UdpListener,
+    ("udp", 5): UdpRouteShard,
     ("endpoints", 5): EndpointsShard,
 }
 

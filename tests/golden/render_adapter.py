@@ -15,7 +15,7 @@ from shared.ir.shards import GATEWAY, Shard, http_key, http_route_key
 from shared.xds.message import decode, to_json
 
 _ASPECTS = {"listeners": LISTENER, "routes": ROUTE, "clusters": CLUSTER, "endpoints": ENDPOINT, "secrets": SECRET}
-_SPELLINGS = {"accesslog": "accessLog", "CACertificate": "caCertificate"}
+_SPELLINGS = {"accesslog": "accessLog", "CACertificate": "caCertificate", "Name": "name", "PrivateKey": "privateKey"}
 _BYTES = ("certificate", "privateKey", "body", "ocspStaple")
 
 

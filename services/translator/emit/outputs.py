@@ -9,12 +9,13 @@ from services.translator.stages import fleets, gateway_status, routes, statuses
 from services.translator.stages.endpoints import endpoints
 from services.translator.stages.gateways import FLEETS
 from services.translator.stages.judged import judged
+from services.translator.stages.listener_ir import listener
 from services.translator.stages.tables import BACKENDS, CLASSES, GATEWAYS, INVALID, OTHERS, PROXIES, ROUTES
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Collection, Db
 from shared.ir.base import IR
 from shared.ir.infra import Infra
-from shared.ir.shards import GATEWAY, http_key
+from shared.ir.shards import GATEWAY
 from shared.ir.status import StatusPart
 
 At = tuple[GatewayRef, str]
@@ -30,8 +31,8 @@ def _listeners(db: Db, fleet: GatewayRef) -> Mapping[At, bool]:
 
 
 def _listener_shard(db: Db, at: At) -> Mapping[At, IR]:
-    made = fleets.http_listener(db, *at)
-    return {(at[0], http_key(at[1])): made} if made is not None else {}
+    made = listener(db, *at)
+    return {(at[0], made[0]): made[1]} if made is not None else {}
 
 
 def _endpoints_shard(db: Db, at: At) -> Mapping[At, IR]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from services.translator.stages.endpoints import BY_ADDRESS, address_type, key_of, service_port
+from services.translator.stages.endpoints import BY_ADDRESS, Transport, address_type, key_of, service_port
 from services.translator.stages.grants import permitted
 from services.translator.stages.metadata import resource_metadata
 from services.translator.stages.tables import BACKENDS, INVALID, SERVICE_IMPORTS, SERVICES, core_ref, service_import_ref, settings
@@ -16,7 +16,6 @@ from shared.api.envoy import GROUP as ENVOY
 from shared.api.envoy import Backend
 from shared.api.gateway import GROUP, BackendObjectReference
 from shared.api.parse import MCS_GROUP
-from shared.api.routes import HttpBackendRef
 from shared.core.refs import ObjectRef
 from shared.features.parts.hostname import is_ip, is_subdomain
 from shared.features.parts.problem import Problem, unresolved
@@ -24,7 +23,6 @@ from shared.incremental import Db, query
 from shared.ir.destination import AppProtocol, DestinationSetting, ForceLocal, PreferLocal
 from shared.ir.tls import UpstreamTls
 
-Reference = HttpBackendRef | BackendObjectReference
 _GROUPS = {"Service": "", "ServiceImport": MCS_GROUP, "Backend": ENVOY}
 _WEBSOCKET = ("kubernetes.io/ws", "kubernetes.io/wss", "gateway.envoyproxy.io/ws", "gateway.envoyproxy.io/wss")
 _HTTP2 = ("kubernetes.io/h2c", "gateway.envoyproxy.io/h2c")
@@ -43,7 +41,7 @@ PROTOCOLS: dict[str, AppProtocol] = {"HTTPRoute": "HTTP", "GRPCRoute": "GRPC", "
 """What a route of each kind speaks to its backends, where these do not ask for another."""
 
 
-def upstream(db: Db, ref: Reference, namespace: str, kind: str, gateway: ObjectRef) -> Upstream:
+def upstream(db: Db, ref: BackendObjectReference, namespace: str, kind: str, gateway: ObjectRef) -> Upstream:
     """What a reference of a route of this kind in `namespace` comes to at this Gateway."""
     if ref.group not in _GROUPS.values():
         text = "Group is invalid, only the core API group, multicluster.x-k8s.io and gateway.envoyproxy.io are supported"
@@ -92,11 +90,11 @@ def service_upstream(db: Db, kind: str, namespace: str, name: str, port: int, by
         addresses = (service.spec.cluster_ip,) if service is not None and service.spec.cluster_ip not in ("", "None") else ()
     if row is None:
         return _problem(f"{'service' if kind == 'Service' else 'service import'} {namespace}/{name} not found", "BackendNotFound")
-    at = service_port(db, kind, namespace, name, port)
-    transport = "UDP" if default == "UDP" else "TCP"
-    if at is None or at.protocol != transport:
+    transport: Transport = "UDP" if default == "UDP" else "TCP"
+    at = service_port(db, kind, namespace, name, port, transport)
+    if at is None:
         return _problem(f"{transport} Port {port} not found on {kind} {namespace}/{name}", "PortNotFound")
-    key = key_of(kind, namespace, name, port, by_address and bool(addresses))
+    key = key_of(kind, namespace, name, port, transport, by_address and bool(addresses))
     if address_type(db, key) == "Mixed":
         return _problem("mixed endpointslice address type for the same backendRef is not supported", "UnsupportedAddressType")
     setting = DestinationSetting(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 
 from services.translator.stages.tables import (
     BACKENDS,
@@ -26,19 +27,25 @@ BY_ADDRESS = "ClusterIP"
 """The first part of an endpoints key where a Service's own address stands instead of its endpoints."""
 
 
-def service_port(db: Db, kind: str, namespace: str, name: str, port: int) -> ServicePort | None:
-    """The port of a Service or ServiceImport by its number."""
+Transport = Literal["TCP", "UDP"]
+_UDP = "-udp"
+"""Ends the port of an endpoints key: one number may be a TCP and a UDP port."""
+
+
+def service_port(db: Db, kind: str, namespace: str, name: str, port: int, transport: Transport) -> ServicePort | None:
+    """The port of a Service or ServiceImport by its number and transport."""
     if kind == "ServiceImport":
         imported = db.get(SERVICE_IMPORTS, service_import_ref(namespace, name))
         ports = imported.spec.ports if imported is not None else ()
     else:
         service = db.get(SERVICES, core_ref("Service", namespace, name))
         ports = service.spec.ports if service is not None else ()
-    return next((p for p in ports if p.port == port), None)
+    return next((p for p in ports if (p.port, p.protocol) == (port, transport)), None)
 
 
-def key_of(kind: str, namespace: str, name: str, port: int, by_address: bool = False) -> str:
-    return endpoints_key(f"{BY_ADDRESS}{kind}" if by_address else kind, namespace, name, port)
+def key_of(kind: str, namespace: str, name: str, port: int, transport: Transport = "TCP", by_address: bool = False) -> str:
+    shown = f"{port}{_UDP}" if transport == "UDP" else port
+    return endpoints_key(f"{BY_ADDRESS}{kind}" if by_address else kind, namespace, name, shown)
 
 
 @query
@@ -47,28 +54,33 @@ def endpoints(db: Db, key: str) -> EndpointsShard:
     kind, namespace, name, port = (names.unescape(t) for t in key.split(".")[1:])
     if kind == "Backend":
         return _backend(db, namespace, name)
+    number = int(port.removesuffix(_UDP))
     if kind.startswith(BY_ADDRESS):
-        return _addresses(db, kind.removeprefix(BY_ADDRESS), namespace, name, int(port))
-    return _slices(db, kind, namespace, name, int(port))
+        return _addresses(db, kind.removeprefix(BY_ADDRESS), namespace, name, number)
+    return _slices(db, kind, namespace, name, number, "UDP" if port.endswith(_UDP) else "TCP")
 
 
-def _kinds(db: Db, kind: str, ref: ObjectRef, ports: tuple[int, ...]) -> Mapping[str, AddressType]:
-    found = ((key, endpoints(db, key)) for port in ports for key in [key_of(kind, ref.namespace, ref.name, port)])
+def _kinds(db: Db, keys: Iterable[str]) -> Mapping[str, AddressType]:
+    found = ((key, endpoints(db, key)) for key in keys)
     return {key: shard.address_type for key, shard in found if shard.endpoints and shard.address_type is not None}
+
+
+def _port_keys(kind: str, ref: ObjectRef, ports: tuple[ServicePort, ...]) -> Iterator[str]:
+    return (key_of(kind, ref.namespace, ref.name, p.port, "UDP" if p.protocol == "UDP" else "TCP") for p in ports)
 
 
 def _of_service(db: Db, ref: ObjectRef) -> Mapping[str, AddressType]:
     row = db.get(SERVICES, ref)
-    return _kinds(db, "Service", ref, tuple(p.port for p in row.spec.ports)) if row is not None else {}
+    return _kinds(db, _port_keys("Service", ref, row.spec.ports)) if row is not None else {}
 
 
 def _of_import(db: Db, ref: ObjectRef) -> Mapping[str, AddressType]:
     row = db.get(SERVICE_IMPORTS, ref)
-    return _kinds(db, "ServiceImport", ref, tuple(p.port for p in row.spec.ports)) if row is not None else {}
+    return _kinds(db, _port_keys("ServiceImport", ref, row.spec.ports)) if row is not None else {}
 
 
 def _of_backend(db: Db, ref: ObjectRef) -> Mapping[str, AddressType]:
-    return _kinds(db, "Backend", ref, (0,))
+    return _kinds(db, (key_of("Backend", ref.namespace, ref.name, 0),))
 
 
 REACHABLE: dict[str, Collection[str, AddressType]] = {
@@ -90,8 +102,8 @@ def reachable(db: Db, key: str) -> bool:
     return key.split(".")[1].startswith(BY_ADDRESS) or address_type(db, key) is not None
 
 
-def _slices(db: Db, kind: str, namespace: str, name: str, port: int) -> EndpointsShard:
-    at = service_port(db, kind, namespace, name, port)
+def _slices(db: Db, kind: str, namespace: str, name: str, port: int, transport: Transport) -> EndpointsShard:
+    at = service_port(db, kind, namespace, name, port, transport)
     keys = db.keys(SLICES_BY_SERVICE, (kind, namespace, name))
     rows = [row for k in keys if (row := db.get(ENDPOINT_SLICES, k)) is not None]
     if at is None or not rows:

@@ -9,7 +9,7 @@ from services.translator.stages.certificates import Certificates
 from services.translator.stages.conditions import Conditions
 from services.translator.stages.frontend import FrontendCa
 from services.translator.stages.gateways import gateway_row, members, served
-from services.translator.stages.listeners import PROGRAMMED, TRANSLATED, checked
+from services.translator.stages.listeners import PROGRAMMED, checked
 from services.translator.stages.proxies import fleet_of, merges_gateways
 from shared.api.gateway import Listener, RouteGroupKind
 from shared.core.refs import GatewayRef, ObjectRef
@@ -57,9 +57,6 @@ def judged(db: Db, fleet: GatewayRef) -> tuple[Judged, ...]:
         conflicts.merged(every)
     for draft in every:
         conflicts.finish(draft)
-        if draft.spec.protocol not in TRANSLATED and draft.conditions.status(PROGRAMMED) == "True":
-            text = f"Listeners of protocol {draft.spec.protocol} are not supported yet."
-            draft.conditions.set(PROGRAMMED, False, "Invalid", text)
     for group in [every] if is_merged else list(drafts.values()):
         conflicts.tls_overlaps(group)
     return tuple(_judged(d, is_merged) for d in every)

@@ -23,8 +23,6 @@ ROUTE_KINDS = {
     "TCP": ("TCPRoute",),
     "UDP": ("UDPRoute",),
 }
-TRANSLATED = ("HTTP", "HTTPS")
-"""Protocols that become IR; the others are checked, and say that they are not supported yet."""
 
 
 class Checked(msgspec.Struct, frozen=True):

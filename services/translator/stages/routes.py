@@ -7,34 +7,43 @@ from collections.abc import Iterator, Mapping
 from msgspec.structs import replace
 
 from services.translator.stages.attach import At, attachments
+from services.translator.stages.metadata import resource_metadata
 from services.translator.stages.rules import Rules, rules
 from services.translator.stages.tables import ROUTES
-from shared.api.routes import GrpcRoute, HttpRoute
+from shared.api.routes import StreamRoute
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.features.route.redirect.translate import at_port
 from shared.incremental import AnyOf, Collection, Count, Db, fold
+from shared.ir.destination import Destination
 from shared.ir.http import HttpRoute as HttpRouteIr
 from shared.ir.http import HttpRouteShard, RouteOrder
-from shared.ir.shards import http_route_key
+from shared.ir.shards import http_route_key, tcp_route_key, udp_route_key
+from shared.ir.tcp import TcpRoute, TcpRouteShard, TcpTls, TlsInspector
+from shared.ir.udp import UdpRoute, UdpRouteShard
 
-KIND_RANK = {"HTTPRoute": 0, "GRPCRoute": 1}
+KIND_RANK = {"HTTPRoute": 0, "GRPCRoute": 1, "TLSRoute": 0, "TCPRoute": 1, "UDPRoute": 0}
+Shard = HttpRouteShard | TcpRouteShard | UdpRouteShard
 
 
-def route_shards(db: Db, route: ObjectRef) -> Mapping[tuple[GatewayRef, str], HttpRouteShard]:
+def route_shards(db: Db, route: ObjectRef) -> Mapping[tuple[GatewayRef, str], Shard]:
     """What one route gives each listener. A rule that is not accepted at all gives nothing."""
     row = db.get(ROUTES, route)
-    if not isinstance(row, (HttpRoute, GrpcRoute)):
+    if row is None:
         return {}
+    order = RouteOrder(kind_rank=KIND_RANK[route.kind], created=row.metadata.creation_timestamp, namespace=route.namespace, name=route.name)
+    return _stream_shards(db, route, row, order) if isinstance(row, StreamRoute) else _http_shards(db, route, order)
+
+
+def _http_shards(db: Db, route: ObjectRef, order: RouteOrder) -> Mapping[tuple[GatewayRef, str], Shard]:
     found: dict[tuple[GatewayRef, str], list[HttpRouteIr]] = {}
     for each in attachments(db, route):
         made = rules(db, route, each.gateway)
-        if _left_out(route, made):
+        if _left_out(db, route, each.gateway):
             continue
         for at in each.at:
             if at.point.ready and at.hosts:
                 key = (each.fleet, http_route_key(at.point.key, route.kind, route.namespace, route.name))
                 found.setdefault(key, []).extend(_at(at, made))
-    order = RouteOrder(kind_rank=KIND_RANK[route.kind], created=row.metadata.creation_timestamp, namespace=route.namespace, name=route.name)
     return {key: HttpRouteShard(order=order, routes=tuple(routes)) for key, routes in found.items()}
 
 
@@ -46,9 +55,40 @@ def _at(at: At, made: Rules) -> Iterator[HttpRouteIr]:
             yield replace(route, name=f"{route.name}/{suffix}", hostname=host, redirect=redirect)
 
 
-def _left_out(route: ObjectRef, made: Rules) -> bool:
+def _stream_shards(db: Db, route: ObjectRef, row: StreamRoute, order: RouteOrder) -> Mapping[tuple[GatewayRef, str], Shard]:
+    found: dict[tuple[GatewayRef, str], Shard] = {}
+    name = f"{route.kind.lower()}/{route.namespace}/{route.name}"
+    for each in attachments(db, route):
+        destination = rules(db, route, each.gateway).destination
+        for at in each.at:
+            if destination is None or not at.point.ready or not at.hosts or unresolvable(at, destination):
+                continue
+            if route.kind == "UDPRoute":
+                key = udp_route_key(at.point.key, route.kind, route.namespace, route.name)
+                found[each.fleet, key] = UdpRouteShard(order=order, route=UdpRoute(name=name, destination=destination))
+                continue
+            key = tcp_route_key(at.point.key, route.kind, route.namespace, route.name)
+            meta = resource_metadata(route.kind, row.metadata)
+            made = TcpRoute(name=name, tls=_inspection(route, at), destination=destination, metadata=meta)
+            found[each.fleet, key] = TcpRouteShard(order=order, route=made)
+    return found
+
+
+def _inspection(route: ObjectRef, at: At) -> TcpTls | None:
+    """A TCPRoute has no names of its own: on a listener that terminates TLS for one name it takes that name."""
+    if route.kind == "TLSRoute" or (at.point.terminates and at.point.hostname is not None):
+        return TcpTls(inspector=TlsInspector(snis=at.hosts))
+    return None
+
+
+def unresolvable(at: At, destination: Destination) -> bool:
+    """A dynamic resolver goes by the name that the client's TLS asks for, so TLS must pass through."""
+    return at.point.terminates and any(s.is_dynamic_resolver for s in destination.settings)
+
+
+def _left_out(db: Db, route: ObjectRef, gateway: ObjectRef) -> bool:
     """Whether a route without any accepted rule counts nowhere. An HTTPRoute still answers: its rules are errors to be seen."""
-    return route.kind != "HTTPRoute" and made.refused
+    return route.kind != "HTTPRoute" and rules(db, route, gateway).refused
 
 
 def attached(db: Db, route: ObjectRef) -> Mapping[tuple[ObjectRef, str], bool]:
@@ -60,7 +100,7 @@ def attached(db: Db, route: ObjectRef) -> Mapping[tuple[ObjectRef, str], bool]:
     return {
         (each.gateway, at.point.name): is_grpc
         for each in attachments(db, route)
-        if not (is_grpc and _left_out(route, rules(db, route, each.gateway)))
+        if not _left_out(db, route, each.gateway)
         for at in each.at
         if at.hosts
     }

@@ -11,9 +11,11 @@ from services.translator.stages.backends import named, upstream
 from services.translator.stages.filters import filters_of, lookup_of
 from services.translator.stages.matches import Match, Unmatchable, combinations, preflight
 from services.translator.stages.metadata import resource_metadata
+from services.translator.stages.streams import destination as stream_destination
+from services.translator.stages.streams import invalid_rules
 from services.translator.stages.tables import ROUTES
 from services.translator.stages.views import view
-from shared.api.routes import GrpcRoute, GrpcRouteRule, HttpBackendRef, HttpRoute, HttpRouteRule
+from shared.api.routes import GrpcRoute, GrpcRouteRule, HttpBackendRef, HttpRoute, HttpRouteRule, StreamRoute
 from shared.core.refs import ObjectRef
 from shared.features.parts.filters import Filters
 from shared.features.parts.problem import ACCEPTED, UNSUPPORTED_VALUE, Problem, not_accepted, unresolved
@@ -36,10 +38,14 @@ Rule = HttpRouteRule | GrpcRouteRule
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """`unaccepted` are the numbers of the rules that were dropped; `endpoints` the keys whose absence is worth a condition."""
+    """`unaccepted` are the numbers of the rules that were dropped; `endpoints` the keys whose absence is worth a condition.
+
+    Routes of HTTP and gRPC come to `routes`, all others to one `destination`.
+    """
 
     count: int = 0
     routes: tuple[HttpRouteIr, ...] = ()
+    destination: Destination | None = None
     problems: tuple[Problem, ...] = ()
     unaccepted: tuple[int, ...] = ()
     endpoints: tuple[str, ...] = ()
@@ -58,10 +64,12 @@ class _Backends(msgspec.Struct, frozen=True):
 
 @query
 def rules(db: Db, route: ObjectRef, gateway: ObjectRef) -> Rules:
-    """All rules of an HTTPRoute or GRPCRoute as this Gateway serves them."""
+    """All rules of a route as this Gateway serves them."""
     row = db.get(ROUTES, route)
-    if not isinstance(row, (HttpRoute, GrpcRoute)):
+    if row is None:
         return Rules()
+    if isinstance(row, StreamRoute):
+        return _stream(db, route, row, gateway)
     routes: list[HttpRouteIr] = []
     problems: list[Problem] = []
     unaccepted: list[int] = []
@@ -73,7 +81,19 @@ def rules(db: Db, route: ObjectRef, gateway: ObjectRef) -> Rules:
         if any(p.condition == ACCEPTED for p in faults):
             unaccepted.append(i)
     keys = {s.endpoints_ref for r in routes for d in _destinations(r) for s in d.settings if s.endpoints_ref}
-    return Rules(len(row.spec.rules), tuple(routes), tuple(problems), tuple(unaccepted), tuple(sorted(keys)))
+    return Rules(
+        count=len(specs), routes=tuple(routes), problems=tuple(problems), unaccepted=tuple(unaccepted), endpoints=tuple(sorted(keys))
+    )
+
+
+def _stream(db: Db, route: ObjectRef, row: StreamRoute, gateway: ObjectRef) -> Rules:
+    problem = invalid_rules(route, row)
+    if problem is not None:
+        count = max(len(row.spec.rules), 1)
+        return Rules(count=count, problems=(problem,), unaccepted=tuple(range(count)))
+    destination, problems = stream_destination(db, route, row, gateway)
+    keys = {s.endpoints_ref for s in destination.settings if s.endpoints_ref}
+    return Rules(count=len(row.spec.rules), destination=destination, problems=problems, endpoints=tuple(sorted(keys)))
 
 
 def _destinations(route: HttpRouteIr) -> Iterator[Destination]:

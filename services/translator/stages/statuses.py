@@ -15,6 +15,7 @@ from services.translator.stages.endpoints import reachable
 from services.translator.stages.gateways import ours, served
 from services.translator.stages.overlaps import overlap_text
 from services.translator.stages.proxies import class_proxy, effective, proxy_problem
+from services.translator.stages.routes import unresolvable
 from services.translator.stages.rules import Rules, rules
 from services.translator.stages.tables import (
     BACKENDS,
@@ -33,10 +34,11 @@ from services.translator.stages.tables import (
 from services.translator.stages.telemetry import unsupported_fields
 from shared.api.gateway import GROUP, ParentReference
 from shared.core.refs import GatewayRef, ObjectRef
-from shared.features.parts.problem import ACCEPTED, BACKENDS_AVAILABLE, RESOLVED_REFS, Problem
+from shared.features.parts.problem import ACCEPTED, BACKENDS_AVAILABLE, RESOLVED_REFS, Problem, unresolved
 from shared.incremental import Db
 from shared.ir.status import StatusPart
 
+STREAM_KINDS = ("TLSRoute", "TCPRoute", "UDPRoute")
 Parts = Mapping[tuple[ObjectRef, str], StatusPart]
 
 
@@ -88,11 +90,9 @@ def _parent(db: Db, parent: ParentReference, conditions: Conditions) -> dict[str
 
 def _route_conditions(db: Db, route: ObjectRef, each: Attachment, conditions: Conditions) -> None:
     made = rules(db, route, each.gateway)
-    _rule_conditions(made, conditions)
-    missing = [key for key in made.endpoints if needs_endpoints(key) and not reachable(db, key)]
-    if missing:
-        names = ", ".join("/".join(key.split(".")[2:4]) for key in missing[:10])
-        conditions.set(BACKENDS_AVAILABLE, False, "EndpointsNotFound", f"Failed to find endpoints: no ready endpoints for {names}.")
+    _rule_conditions(made.problems + _unreachable(db, route, each, made), made, conditions)
+    if made.destination is None and made.refused and route.kind in STREAM_KINDS:
+        return
     if RESOLVED_REFS not in conditions:
         conditions.set(RESOLVED_REFS, True, "ResolvedRefs", "Resolved all the Object references for the Route")
     if each.problem is not None:
@@ -103,10 +103,23 @@ def _route_conditions(db: Db, route: ObjectRef, each: Attachment, conditions: Co
         conditions.set("Programmed", False, "Invalid", f"Envoy rejected the configuration: {rejected}")
 
 
-def _rule_conditions(made: Rules, conditions: Conditions) -> None:
+def _unreachable(db: Db, route: ObjectRef, each: Attachment, made: Rules) -> tuple[Problem, ...]:
+    """What only the endpoints and the listener decide. For HTTP a backend without endpoints is an answer (503), no broken reference."""
+    found = []
+    missing = [key for key in made.endpoints if needs_endpoints(key) and not reachable(db, key)]
+    if missing:
+        names = ", ".join("/".join(key.split(".")[2:4]) for key in missing[:10])
+        text = f"Failed to find endpoints: no ready endpoints for {names}"
+        found.append(Problem(RESOLVED_REFS if route.kind in STREAM_KINDS else BACKENDS_AVAILABLE, "EndpointsNotFound", text))
+    if made.destination is not None and any(at.point.ready and unresolvable(at, made.destination) for at in each.at if at.hosts):
+        found.append(unresolved("Dynamic resolver backend is only supported with TLS passthrough listeners", "UnsupportedValue"))
+    return tuple(found)
+
+
+def _rule_conditions(problems: Iterable[Problem], made: Rules, conditions: Conditions) -> None:
     conditions.set(ACCEPTED, True, "Accepted", "Route is accepted")
     by_type: dict[str, list[Problem]] = defaultdict(list)
-    for problem in made.problems:
+    for problem in problems:
         by_type[problem.condition].append(problem)
     for kind, problems in by_type.items():
         reason = ",".join(sorted({p.reason for p in problems}))

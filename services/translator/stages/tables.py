@@ -13,7 +13,7 @@ from shared.api.envoy import Backend, EnvoyProxy
 from shared.api.gateway import GROUP as GATEWAY
 from shared.api.gateway import Gateway, GatewayClass, ReferenceGrant
 from shared.api.parse import KINDS, MCS_GROUP, Invalid
-from shared.api.routes import GrpcRoute, HttpRoute, HttpRouteFilterObject, OtherObject
+from shared.api.routes import GrpcRoute, HttpRoute, HttpRouteFilterObject, OtherObject, StreamRoute
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Db, Table
 from shared.ir.status import InfraStatus, XdsStatus
@@ -23,7 +23,7 @@ OWNER_NAME = "gateway.envoyproxy.io/owning-gateway-name"
 OWNER_CLASS = "gateway.envoyproxy.io/owning-gatewayclass"
 SERVICE_LABEL = {"kubernetes.io/service-name": "Service", "multicluster.kubernetes.io/service-name": "ServiceImport"}
 
-Route = HttpRoute | GrpcRoute
+Route = HttpRoute | GrpcRoute | StreamRoute
 
 ENVIRONMENT: Table[str, Environment] = Table("environment")
 NAMESPACES: Table[ObjectRef, Namespace] = Table("namespaces")
@@ -61,6 +61,7 @@ TABLES: dict[type[Object], Table[ObjectRef, Any]] = {
     ReferenceGrant: GRANTS,
     HttpRoute: ROUTES,
     GrpcRoute: ROUTES,
+    StreamRoute: ROUTES,
     HttpRouteFilterObject: HTTP_ROUTE_FILTERS,
     EnvoyProxy: PROXIES,
     Backend: BACKENDS,

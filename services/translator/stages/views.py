@@ -16,7 +16,9 @@ from shared.incremental import Collection, Db
 
 
 class AttachPoint(msgspec.Struct, frozen=True):
-    """What a route needs to know of a listener; certificates are not part of it, so that a new one costs no route anything."""
+    """What a route needs to know of a listener; certificates are not part of it, so that a new one costs no route anything.
+
+    `terminates`: TLS ends here, and does not pass through."""
 
     name: str
     key: str
@@ -25,6 +27,7 @@ class AttachPoint(msgspec.Struct, frozen=True):
     kinds: tuple[str, ...]
     namespaces: RouteNamespaces
     ready: bool
+    terminates: bool = False
 
 
 class GatewayView(msgspec.Struct, frozen=True):
@@ -50,6 +53,7 @@ def _view(db: Db, gateway: ObjectRef) -> Mapping[ObjectRef, GatewayView]:
             kinds=tuple(k.kind for k in each.supported_kinds if k.group in (None, GROUP)),
             namespaces=each.spec.allowed_routes.namespaces,
             ready=each.ready,
+            terminates=each.spec.tls is not None and each.spec.tls.mode != "Passthrough" and bool(each.spec.tls.certificate_refs),
         )
         for each in listeners_of(db, gateway)
     )

@@ -54,6 +54,16 @@ def grpc_route(name: str = "rpc", method: Object | None = None, service: str = "
     return made(f"{GATEWAY_API}/v1", "GRPCRoute", name, {"parentRefs": [{"name": parent}], "rules": [rule], **more})
 
 
+def stream_route(kind: str, name: str = "db", service: str = "app", port: int = 80, parent: str = "eg", **more: Any) -> Object:
+    """A TLSRoute, TCPRoute or UDPRoute."""
+    rules = [{"backendRefs": [{"name": service, "port": port}]}]
+    return made(f"{GATEWAY_API}/v1", kind, name, {"parentRefs": [{"name": parent}], "rules": rules, **more})
+
+
+def listener(protocol: str, name: str, port: int, **more: Any) -> Object:
+    return {"name": name, "port": port, "protocol": protocol, **more}
+
+
 def service(name: str = "app", **spec: Any) -> Object:
     return made("v1", "Service", name, {"clusterIP": "10.0.0.1", "ports": [{"name": "web", "port": 80, "protocol": "TCP"}], **spec})
 

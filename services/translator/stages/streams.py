@@ -1,0 +1,43 @@
+"""TLSRoutes, TCPRoutes and UDPRoutes: all their backends are one destination; what cannot be used is left out of it."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from services.translator.stages.backends import named, upstream
+from services.translator.stages.metadata import resource_metadata
+from shared.api.routes import StreamRoute
+from shared.core.refs import ObjectRef
+from shared.features.parts.problem import Problem, not_accepted, unresolved
+from shared.incremental import Db
+from shared.ir.destination import Destination, DestinationSetting
+
+_ONE_RULE = ("TCPRoute", "UDPRoute")
+"""Kinds whose rules match everything, so that a second one could never be reached."""
+
+
+def invalid_rules(route: ObjectRef, row: StreamRoute) -> Problem | None:
+    """Why none of its rules can be accepted."""
+    if route.kind in _ONE_RULE and len(row.spec.rules) != 1:
+        return not_accepted("One and only one rule is supported", "InvalidRule")
+    return None
+
+
+def destination(db: Db, route: ObjectRef, row: StreamRoute, gateway: ObjectRef) -> tuple[Destination, tuple[Problem, ...]]:
+    """Where a route's connections go, and what was wrong with its backends."""
+    name = f"{route.kind.lower()}/{route.namespace}/{route.name}/rule/-1"
+    settings: list[DestinationSetting] = []
+    problems: list[Problem] = []
+    for rule in row.spec.rules:
+        for i, ref in enumerate(rule.backend_refs):
+            found = upstream(db, ref, route.namespace, route.kind, gateway)
+            if found.problem is not None:
+                problems.append(replace(found.problem, message=f"backendRef {i}: {found.problem.message}"))
+            elif found.setting is not None and ref.weight:
+                settings.append(named(found.setting, f"{name}/backend/{i}", ref.weight))
+    if len(settings) > 1 and any(s.is_dynamic_resolver for s in settings):
+        problems.append(unresolved("dynamic resolver is not supported for multiple backendRefs", "InvalidBackendRef"))
+        settings = []
+    section = row.spec.rules[0].name if route.kind in _ONE_RULE else None
+    meta = resource_metadata(route.kind, row.metadata, section or "")
+    return Destination(name=name, settings=tuple(settings), metadata=meta), tuple(problems)

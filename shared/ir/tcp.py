@@ -1,0 +1,54 @@
+"""TCP and TLS listeners and what they forward, with the field names of Envoy Gateway v1.9's xDS IR.
+
+A route's shard never repeats its listener's certificates: `assemble` puts them where the assembled IR has them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shared.ir.base import IR
+from shared.ir.destination import Destination
+from shared.ir.http import RouteOrder
+from shared.ir.metadata import ResourceMetadata
+from shared.ir.tls import ListenerTls
+
+
+class TlsInspector(IR, frozen=True):
+    """The names (SNI) that a route takes; '*' takes all."""
+
+    snis: tuple[str, ...] = ()
+
+
+class TcpTls(IR, frozen=True):
+    """`inspector` alone is TLS that passes through; `terminate` is the listener's TLS, filled by `assemble` alone."""
+
+    inspector: TlsInspector | None = None
+    terminate: ListenerTls | None = None
+
+
+class TcpRoute(IR, frozen=True):
+    name: str = ""
+    tls: TcpTls | None = None
+    destination: Destination | None = None
+    metadata: ResourceMetadata | None = None
+
+
+class TcpListener(IR, frozen=True):
+    """`address`:`port` is what Envoy binds; `external_port` what clients dial. `routes` is filled by `assemble` alone."""
+
+    name: str
+    address: str = ""
+    port: int = 0
+    external_port: int | None = None
+    ip_family: Literal["IPv4", "IPv6", "DualStack"] | None = None
+    metadata: ResourceMetadata | None = None
+    tls: ListenerTls | None = None
+    routes: tuple[TcpRoute, ...] = ()
+
+
+class TcpRouteShard(IR, frozen=True):
+    """`ir.xds.<ns>.<name>.tcp.<listener>.<kind>.<ns>.<route>`: what one TLSRoute or TCPRoute gives one listener."""
+
+    order: RouteOrder
+    route: TcpRoute
