@@ -143,7 +143,9 @@ class GatewayStore:
     def _settle(self, rows: Mapping[str, Row]) -> ResourceChanges:
         tables: dict[Any, dict[str, Row]] = {}
         for key, row in rows.items():
-            tables.setdefault(TABLES[shard_type(key)], {})[key] = row
+            # a shard of a kind that is not rendered must not hold back the others
+            if (kind := shard_type(key)) in TABLES:
+                tables.setdefault(TABLES[kind], {})[key] = row
         self._db.apply(tables)
         self._db.settle()
         moved: dict[Need, Rendered | None] = {}
