@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from prometheus_client import Counter, Histogram
 
 from services.resource_watcher.provider import Provider
 from services.resource_watcher.stages import statuses
@@ -16,6 +17,9 @@ from shared.core import names
 from shared.core.refs import ObjectRef
 
 log = structlog.get_logger("statuses")
+
+UPDATES = Counter("status_update_total", "Statuses written to the provider.", ["kind", "status"])
+UPDATE_SECONDS = Histogram("status_update_duration_seconds", "How long writing a status took.", ["kind"])
 
 _TOKENS = 6  # status.<group>.<kind>.<ns>.<name>.<gateway>
 
@@ -51,7 +55,9 @@ async def _write(
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     status = statuses.stamp(statuses.merge(parts), before, now) if parts else None
     if status != before:
-        await provider.write_status(ref, status)
+        with UPDATE_SECONDS.labels(ref.kind).time():
+            await provider.write_status(ref, status)
+        UPDATES.labels(ref.kind, "success").inc()
         log.debug("status_written", object=str(ref))
     if status is None:
         written.pop(ref, None)

@@ -15,6 +15,8 @@ class Backlog:
         self._clock = clock
         self._since: float | None = None
         self.stuck_after = stuck_after
+        self.on_leave: Callable[[float], None] = lambda _: None
+        """Called with the seconds that the oldest of them waited."""
         self.passed = 0
 
     def enter(self) -> None:
@@ -22,8 +24,10 @@ class Backlog:
             self._since = self._clock()
 
     def leave(self) -> None:
+        age = self.age
         self._since = None
         self.passed += 1
+        self.on_leave(age)
 
     @property
     def age(self) -> float:

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
-from prometheus_client import REGISTRY, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from shared.runtime.backlog import Backlog
+from shared.runtime.logs import COMPONENTS
+
+_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
 
 class Ops:
@@ -28,8 +31,22 @@ class Ops:
         self._runner: web.AppRunner | None = None
         age = Gauge("headgate_oldest_change_age_seconds", "Age of the oldest change not yet passed on.", registry=self.registry)
         age.set_function(lambda: self.backlog.age)
-        passed = Gauge("headgate_batches_passed_total", "Batches of changes passed on.", registry=self.registry)
-        passed.set_function(lambda: float(self.backlog.passed))
+        labels = (COMPONENTS.get(service, service), "changes", "success")
+        names = ("runner", "message", "status")
+        handled = Counter("watchable_subscribe_total", "Batches of changes handled.", names, registry=self.registry).labels(*labels)
+        took = Histogram(
+            "watchable_subscribe_duration_seconds",
+            "From a change's arrival until it was passed on.",
+            names,
+            registry=self.registry,
+            buckets=_BUCKETS,
+        ).labels(*labels)
+
+        def passed_on(seconds: float) -> None:
+            handled.inc()
+            took.observe(seconds)
+
+        self.backlog.on_leave = passed_on
 
     def ready(self) -> None:
         self.not_ready = self.standing_by = ""

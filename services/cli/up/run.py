@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -207,13 +208,21 @@ def _tell(options: UpOptions, layout: Layout, addresses: dict[str, list[str]]) -
         out.print(f"  curl -i {first}")
     out.print(f"  change a file in {plain(str(options.folder))}, and ask again")
     out.print("\n[bold]Look inside[/bold]")
+    program = _program()
     for command, what in (
-        (f"headgate status{state}", "what runs, what is behind, what is wrong"),
-        (f"headgate tap 'ir.>'{state}", "the IR as it changes"),
-        (f"headgate history {next(iter(addresses), 'NS/NAME')}{state}", "every version, and what caused it"),
+        (f"{program} status{state}", "what runs, what is behind, what is wrong"),
+        (f"{program} tap 'ir.>'{state}", "the IR as it changes"),
+        (f"{program} history {next(iter(addresses), 'NS/NAME')}{state}", "every version, and what caused it"),
     ):
-        out.print(f"  {command:<50} [dim]{what}[/dim]")
+        out.print(f"  {command:<48} [dim]{what}[/dim]")
     out.print(f"  logs are in {plain(str(layout.logs))}\n\nCtrl-C stops everything.")
+
+
+def _program() -> str:
+    """What to type to get this program again: its path, unless it is found without."""
+    here = Path(sys.argv[0])
+    near = os.path.relpath(here)
+    return near if here.name == "headgate" and not near.startswith("..") else "headgate"
 
 
 async def _ticks() -> AsyncIterator[None]:
