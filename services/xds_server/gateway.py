@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from services.xds_server.ads.stream import Accepted, Limits, Outcome, Stream
+from services.xds_server.ads.stream import Accepted, Limits, Outcome, PutOff, Stream
 from services.xds_server.ads.view import View
 from services.xds_server.rejections import Rejections
 from services.xds_server.render.tls import OpenSecret
+from services.xds_server.render.types import Need
 from services.xds_server.resources import ResourceChanges
 from services.xds_server.store import GatewayStore
 from shared.core.refs import GatewayRef
@@ -71,11 +72,15 @@ class GatewayState:
         self.streams.pop(stream, None)
 
     def observe(self, outcomes: list[Outcome]) -> bool:
-        """Learns from what a client took or refused; True if that changed resources."""
+        """Learns from what a client took or refused; True if that changed resources, or what there is to report."""
         moved = False
         for outcome in outcomes:
-            if isinstance(outcome, Accepted):
-                moved |= self._take(self._rejections.accepted(outcome.resources))
+            if isinstance(outcome, PutOff):
+                # whatever holds its address, its content is not to blame
+                self._take(self._rejections.accepted({outcome.need: outcome.content}))
+                moved = True
+            elif isinstance(outcome, Accepted):
+                moved |= self._take(self._rejections.accepted(outcome.resources)) or outcome.healed
             else:
                 moved |= self._take(self._rejections.rejected(outcome.need, outcome.content, outcome.detail))
         return moved
@@ -94,7 +99,10 @@ class GatewayState:
     def status(self) -> XdsStatus:
         """What this replica serves for the Gateway, and to whom."""
         proxies: dict[str, int] = {}
+        waiting: dict[Need, str] = {}
         for stream, node in self.streams.items():
+            waiting |= stream.waiting
             # a node that just connected anew has two streams for a moment
             proxies[node] = max(stream.acked_version, proxies.get(node, 0))
-        return XdsStatus(version=self.view.version if self.view.whole else 0, proxies=proxies, rejections=self._rejections.report())
+        version = self.view.version if self.view.whole else 0
+        return XdsStatus(version=version, proxies=proxies, rejections=self._rejections.report(waiting))

@@ -6,6 +6,7 @@ Pure: outcomes go in, changed resources come out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from services.xds_server.render.types import ENDPOINT, LISTENER, ROUTE, Need
@@ -145,13 +146,16 @@ class Rejections:
     def searching(self) -> bool:
         return self._trial is not None
 
-    def report(self) -> tuple[Rejection, ...]:
-        """What was refused, by Envoy or while rendering, and the objects that caused it."""
+    def report(self, waiting: Mapping[Need, str] | None = None) -> tuple[Rejection, ...]:
+        """What was refused, by Envoy (`waiting`: for now) or while rendering, and the objects that caused it."""
         out = [
             Rejection(type_url=need[0], resource=need[1], detail=detail, objects=self._objects(key))
             for key, (need, detail) in sorted(self._guilty.items())
         ]
         out += [Rejection(type_url=n[0], resource=n[1], detail=d) for n, (_, d) in sorted(self._blameless.items())]
+        for need, detail in sorted((waiting or {}).items()):
+            about = dict.fromkeys(o for key in self._store.listeners_of(need) for o in self._objects(key))
+            out.append(Rejection(type_url=need[0], resource=need[1], detail=detail, objects=tuple(about)))
         for key, texts in sorted(self._store.problems.items()):
             kind = ROUTE if key.startswith("http.") else ENDPOINT if key.startswith("endpoints.") else LISTENER
             out += [Rejection(type_url=kind, resource=key, detail=text, objects=self._objects(key)) for text in texts]

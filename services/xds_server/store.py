@@ -91,6 +91,10 @@ class GatewayStore:
         rest = tuple(k for k in found if k not in close)
         return tuple(group for group in (close, rest) if group)
 
+    def listeners_of(self, need: Need) -> tuple[str, ...]:
+        """Keys of the listeners' shards that a resource was computed from."""
+        return tuple(sorted(k for k in self._reached(need) if shard_type(k) is HttpListener))
+
     def _reached(self, need: Need) -> frozenset[str]:
         """Keys of the shards that a resource was computed from; a listener's key stands for its routes too."""
         type_url, name = need

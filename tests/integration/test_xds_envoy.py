@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import datetime
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -264,6 +265,29 @@ async def test_a_port_that_is_taken_costs_its_listener_alone(rig: Rig, blue: Bac
         await rig.acked()
         assert rig.server.status(EG).rejections == ()
         assert (await envoy.stats("listener_manager.listener_"))["listener_manager.listener_modified"] == before
+
+
+async def test_a_port_that_comes_free_is_served_without_any_change(rig: Rig, blue: Backend) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        rig.port = holder.getsockname()[1]
+        rig.publish(one_route(rig, blue))
+        async with running_envoy(rig.ads_port) as envoy:
+            await envoy.wait_live()
+
+            async def refused() -> bool:
+                return [r.objects for r in rig.server.status(EG).rejections] == [("gateway.networking.k8s.io/Gateway/default/eg",)]
+
+            await until(refused)
+            await rig.acked()
+            holder.close()
+
+            async def healed() -> bool:
+                return not rig.server.status(EG).rejections
+
+            await until(healed)
+            await rig.answers("blue")
 
 
 async def test_a_restarted_server_sends_nothing_that_envoy_has(rig: Rig, blue: Backend) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from services.xds_server.ads.messages import Request, Response
-from services.xds_server.ads.subscription import InFlight, Subscription
+from services.xds_server.ads.subscription import InFlight, Subscription, time_heals
 from services.xds_server.ads.view import View, content_of, ir_version_of
 from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Need, digest
 from services.xds_server.resources import Resource
@@ -48,9 +48,10 @@ class Limits(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """The client has taken these resources, each with the content that its version names."""
+    """The client has taken these resources, each with the content that its version names; `healed`: one of them it could not before."""
 
     resources: dict[Need, str]
+    healed: bool = False
 
 
 class Rejected(NamedTuple):
@@ -61,7 +62,14 @@ class Rejected(NamedTuple):
     detail: str
 
 
-Outcome = Accepted | Rejected
+class PutOff(NamedTuple):
+    """The client could not take one resource now, by no fault of its content; it is offered again later."""
+
+    need: Need
+    content: str
+
+
+Outcome = Accepted | Rejected | PutOff
 
 
 class Stream:
@@ -118,11 +126,13 @@ class Stream:
             return []
         sub.in_flight = None
         if request.error is None:
+            healed = False
             for name, resource in flight.sent.items():
                 if sub.rejected.get(name) != content_of(resource.version):
                     sub.rejected.pop(name, None)
+                healed |= sub.later.pop(name, None) is not None
                 self._awaited.discard((sub.type_url, name))
-            return [Accepted({(sub.type_url, n): content_of(r.version) for n, r in flight.sent.items()})]
+            return [Accepted({(sub.type_url, n): content_of(r.version) for n, r in flight.sent.items()}, healed)]
         for name, before in flight.before.items():
             if before is None:
                 sub.known.pop(name, None)
@@ -140,6 +150,10 @@ class Stream:
         out: list[Outcome] = []
         for name, resource in flight.sent.items():
             content = content_of(resource.version)
+            if time_heals(sub.type_url, request.error):
+                sub.put_off(name, content, request.error)
+                out.append(PutOff((sub.type_url, name), content))
+                continue
             sub.rejected[name] = content
             sub.upserts.pop(name, None)
             out.append(Rejected((sub.type_url, name), content, request.error))
@@ -154,6 +168,9 @@ class Stream:
             return []
         for sub in self._subs.values():
             sub.absorb(self._view)
+            due = sub.due(now, self._view)
+            if due is not None:
+                self._until = due if self._until is None else min(self._until, due)
         out: list[Response] = []
         for type_url in (*ORDER, *sorted(set(self._subs) - set(ORDER))):
             wanted = self._subs.get(type_url)
@@ -171,6 +188,11 @@ class Stream:
     def until(self) -> float | None:
         """When waiting for something ends, by the clock given to `poll`; None where nothing is waited for."""
         return self._until
+
+    @property
+    def waiting(self) -> dict[Need, str]:
+        """What the client could not take yet, and what it said."""
+        return {(t, name): each.detail for t, sub in self._subs.items() for name, each in sub.later.items()}
 
     def _is_behind(self, now: float) -> bool:
         if self._view.version >= self._least_version:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -24,6 +26,27 @@ class InFlight(NamedTuple):
     removed: tuple[str, ...] = ()
 
 
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
+"""Seconds before what time may heal is offered again: the first pause; each further one is twice as long, up to the longest."""
+_OFFERED = math.inf
+_HEALS = re.compile(r"cannot bind|address already in use|has duplicate address", re.IGNORECASE)
+
+
+class Later(NamedTuple):
+    """A content that was refused for now: what the client said, how often, and when it is offered again (None: not settled yet)."""
+
+    content: str
+    detail: str
+    times: int
+    at: float | None = None
+
+
+def time_heals(type_url: str, detail: str) -> bool:
+    """Whether a refusal is no fault of the configuration: an address that somebody else holds may be free later."""
+    return type_url == LISTENER and _HEALS.search(detail) is not None
+
+
 class Subscription:
     """`upserts`, `removals` and `missing` wait to be sent; `known` is what the client has, a response in flight counted in."""
 
@@ -37,6 +60,7 @@ class Subscription:
         self.removals: set[str] = set()
         self.missing: set[str] = set()
         self.rejected: dict[str, str] = {}
+        self.later: dict[str, Later] = {}
         self.retry: deque[tuple[str, ...]] = deque()
         self.in_flight: InFlight | None = None
         self.nonce = ""
@@ -110,6 +134,7 @@ class Subscription:
         if resource is None:
             self.upserts.pop(name, None)
             self.rejected.pop(name, None)
+            self.later.pop(name, None)
             if name in self.known:
                 self.removals.add(name)
             elif asked or again:
@@ -119,13 +144,41 @@ class Subscription:
         self.missing.discard(name)
         known = self.known.get(name)
         same = known is not None and content_of(known.version) == content_of(resource.version)
-        refused = self.rejected.get(name) == content_of(resource.version)
+        content = content_of(resource.version)
+        refused = self.rejected.get(name) == content
         if not refused:
             self.rejected.pop(name, None)
+        waiting = self.later.get(name)
+        if waiting is not None and waiting.content != content:
+            del self.later[name]
+        elif waiting is not None and waiting.at != _OFFERED:
+            refused = True
         if (same and not again) or refused:
             self.upserts.pop(name, None)
         else:
             self.upserts[name] = resource
+
+    def put_off(self, name: str, content: str, detail: str) -> None:
+        """The client could not take this content now."""
+        before = self.later.get(name)
+        times = before.times + 1 if before is not None and before.content == content else 1
+        self.later[name] = Later(content, detail, times)
+        self.upserts.pop(name, None)
+
+    def due(self, now: float, view: View) -> float | None:
+        """Offers again what has waited long enough; returns when the next one is due."""
+        ends: list[float] = []
+        for name, each in self.later.items():
+            if each.at is None:
+                pause = min(FIRST_PAUSE * 2.0 ** (each.times - 1), LONGEST_PAUSE)
+                self.later[name] = each._replace(at=now + pause)
+                ends.append(now + pause)
+            elif now < each.at < _OFFERED:
+                ends.append(each.at)
+            elif each.at <= now and (resource := view.get(self.type_url, name)) is not None:
+                self.later[name] = each._replace(at=_OFFERED)
+                self.upserts[name] = resource
+        return min(ends, default=None)
 
     def resend(self, name: str, view: View) -> None:
         """Says again what the client may have lost with the resource that needed it."""
@@ -139,6 +192,7 @@ class Subscription:
         self.removals.discard(name)
         self.missing.discard(name)
         self.rejected.pop(name, None)
+        self.later.pop(name, None)
 
     def _forget_unwanted(self) -> None:
         for name in [n for n in (*self.known, *self.upserts) if not self.wants(n)]:

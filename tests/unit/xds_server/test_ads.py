@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.xds_server.ads.messages import Request, Response, delta_request, delta_response, sotw_request, sotw_response
-from services.xds_server.ads.stream import Accepted, Limits, Outcome, Rejected, Stream
+from services.xds_server.ads.stream import Accepted, Limits, Outcome, PutOff, Rejected, Stream
 from services.xds_server.ads.view import View
 from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from services.xds_server.resources import Resource, ResourceChanges, TypeChanges
@@ -467,3 +467,70 @@ def test_messages_on_the_wire() -> None:
     assert (delta.resources[0].name, delta.resources[0].version, delta.resources[0].resource.value) == ("a", "3.t-1", b"x")
     sotw = decode("envoy.service.discovery.v3.DiscoveryResponse", sotw_response(response))
     assert (sotw.version_info, sotw.nonce, sotw.resources[0].type_url) == ("3", "8", CLUSTER)
+
+
+IN_USE = "error adding listener 'a': cannot bind '0.0.0.0:80': Address already in use"
+
+
+def test_what_an_address_in_use_refuses_is_offered_again_at_growing_intervals() -> None:
+    client = Client(view("lds a=1"))
+    client.subscribes("lds")
+    assert client.gets() == ["lds a=1"]
+    assert client.nacks("lds", IN_USE) == [PutOff((LISTENER, "a"), "1")]
+    for pause in (1, 2, 4, 8, 16, 30, 30):
+        assert client.gets() == []
+        assert client.stream.waiting == {(LISTENER, "a"): IN_USE}
+        assert client.stream.until == client.now + pause
+        client.now += pause - 0.01
+        assert client.gets() == []
+        client.now += 0.01
+        assert client.gets() == ["lds a=1"]
+        client.nacks("lds", IN_USE)
+    client.now += 31
+    client.gets()
+    client.now += 31
+    assert client.gets() == ["lds a=1"]
+    assert client.acks("lds") == [Accepted({(LISTENER, "a"): "1"}, healed=True)]
+    assert client.gets() == []
+    assert client.stream.waiting == {}
+    assert client.stream.until is None
+
+
+def test_what_waits_for_an_address_holds_back_nothing_else() -> None:
+    client = Client(view("cds x=1", "lds a=1 b=1"))
+    client.subscribes("cds")
+    client.subscribes("lds")
+    client.gets()
+    client.acks("cds")
+    client.gets()
+    client.nacks("lds", IN_USE)
+    assert client.gets() == ["lds a=1"]
+    client.nacks("lds", IN_USE)
+    assert client.gets_and_acks() == ["lds b=1"]
+    assert client.stream.acked_version == 1
+    client.view.apply(2, "t", changes("cds -x", "lds b=2"))
+    assert client.gets_and_acks() == ["lds b=2", "cds -x"]
+    assert client.stream.acked_version == 2
+
+
+@pytest.mark.parametrize("change", ["lds a=2", "lds -a"])
+def test_another_content_does_not_wait_for_the_first_ones_time(change: str) -> None:
+    client = Client(view("lds a=1"))
+    client.subscribes("lds")
+    client.gets()
+    client.nacks("lds", IN_USE)
+    client.gets()
+    client.view.apply(2, "t", changes(change))
+    assert client.gets() == ([change] if "=" in change else [])
+    assert client.stream.waiting == {}
+
+
+def test_a_new_stream_is_offered_it_at_once() -> None:
+    client = Client(view("lds a=1"))
+    client.subscribes("lds")
+    client.gets()
+    client.nacks("lds", IN_USE)
+    assert client.gets() == []
+    again = Client(client.view)
+    again.subscribes("lds")
+    assert again.gets() == ["lds a=1"]
