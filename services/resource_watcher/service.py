@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from services.resource_watcher import provider as door
-from services.resource_watcher.provider import Provider
+from services.resource_watcher.provider import NoSuchProvider, Provider
 from services.resource_watcher.publishing import Publishing
 from services.resource_watcher.status_writing import write_statuses
 from shared.bus.connection import Bus
@@ -29,8 +29,11 @@ def provider_name(settings: Settings) -> str:
 
 async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
     name = provider_name(settings)
-    door.load(name, settings)  # a provider that is not installed is told at the start, not when the lease comes
-    sealer = Sealer.from_files([Path(p) for p in settings.bus.sealing_key_files])
+    try:
+        door.load(name, settings)  # a provider that is not installed is told at the start, not when the lease comes
+    except NoSuchProvider as e:
+        raise start.CannotStart(f"provider: {e}") from e
+    sealer = start.sealer(settings)
     ops.wait("waiting for NATS")
     try:
         bus = await or_stopped(stop, Bus.connect(settings.bus, service=settings.service))

@@ -18,7 +18,8 @@ class Options(NamedTuple):
     """What differs from proxy to proxy.
 
     `sds_dir`: folder of the files that `sds_files` makes; '' means plaintext to the control plane (loopback only).
-    `admin_port` 0 lets Envoy choose. `local_cluster` '' leaves zone-aware routing out. `stats_port` 0: no Prometheus listener.
+    `admin_port` 0 lets Envoy choose. `stats_port` 0: no Prometheus listener.
+    `local_cluster` '' leaves zone-aware routing out, and (unless there is a `zone`) the tags of its statistics.
     `matches`: EnvoyProxy's telemetry.metrics.matches, (type, value).
     """
 
@@ -48,7 +49,7 @@ def default(options: Options) -> JSON:
             "address": _socket(options.admin_host, options.admin_port),
         },
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
-        "stats_config": _stats_config(options.matches),
+        "stats_config": _stats_config(options),
         "layered_runtime": {
             "layers": [
                 {
@@ -151,19 +152,23 @@ def _sds(name: str, path: str) -> JSON:
     return {"name": name, "sds_config": {"path_config_source": {"path": path}, "resource_api_version": "V3"}}
 
 
-_TAGS = (
+_ZONE_TAGS = (
     (r"\.zone(\.(([^\.]+)\.))", "from_zone"),
     (r"\.zone\.[^\.]+\.(([^\.]+)\.)", "to_zone"),
+)
+"""Envoy tries each tag on each name of its statistics, which is most of a cold start with many clusters: none for names that never come."""
+_TAGS = (
     (r"^cluster(\..+\.(.+))\.total_match_count$", "socket_match_name"),
     (r"circuit_breakers\.((.+?)\.).+", "priority"),
 )
 _MATCHERS = {"Exact": "exact", "Prefix": "prefix", "Suffix": "suffix"}
 
 
-def _stats_config(matches: tuple[tuple[str, str], ...]) -> JSON:
-    made: JSON = {"use_all_default_tags": True, "stats_tags": [{"regex": r, "tag_name": t} for r, t in _TAGS]}
-    if matches:
-        patterns = [{_MATCHERS[k]: v} if k in _MATCHERS else {"safe_regex": {"regex": v}} for k, v in matches]
+def _stats_config(options: Options) -> JSON:
+    tags = (*(_ZONE_TAGS if options.zone or options.local_cluster else ()), *_TAGS)
+    made: JSON = {"use_all_default_tags": True, "stats_tags": [{"regex": r, "tag_name": t} for r, t in tags]}
+    if options.matches:
+        patterns = [{_MATCHERS[k]: v} if k in _MATCHERS else {"safe_regex": {"regex": v}} for k, v in options.matches]
         made["stats_matcher"] = {"inclusion_list": {"patterns": patterns}}
     return made
 

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,16 +112,18 @@ async def running_envoy(
     delta: bool = True,
     tls: dict[str, str] | None = None,
     log_level: str = "warning",
+    concurrency: int = 1,
+    config: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Envoy]:
-    """A started Envoy, ended (by force if need be) when the block is left."""
+    """A started Envoy, ended (by force if need be) when the block is left. `config`: another bootstrap than that of this module."""
     with tempfile.TemporaryDirectory(prefix="envoy-test-") as folder:
-        config, admin_file, log = (Path(folder) / n for n in ("bootstrap.json", "admin", "log"))
-        config.write_text(json.dumps(bootstrap(ads_port, cluster=cluster, node=node, delta=delta, tls=tls)))
+        boot, admin_file, log = (Path(folder) / n for n in ("bootstrap.json", "admin", "log"))
+        boot.write_text(json.dumps(config or bootstrap(ads_port, cluster=cluster, node=node, delta=delta, tls=tls)))
         with log.open("wb") as out:
             process = await asyncio.create_subprocess_exec(
                 str(find("envoy")),
-                *("-c", str(config), "--admin-address-path", str(admin_file), "-l", log_level),
-                *("--concurrency", "1", "--use-dynamic-base-id", "--base-id-path", str(Path(folder) / "base-id")),
+                *("-c", str(boot), "--admin-address-path", str(admin_file), "-l", log_level),
+                *("--concurrency", str(concurrency), "--use-dynamic-base-id", "--base-id-path", str(Path(folder) / "base-id")),
                 *("--drain-time-s", "1", "--parent-shutdown-time-s", "2"),
                 stdout=out,
                 stderr=asyncio.subprocess.STDOUT,

@@ -5,24 +5,29 @@ figure of edit to ACK. One virtual host and one route a piece, as the benchmarks
 and an answer, `rendered` byte for byte what Headgate gives Envoy (with the metadata that Envoy Gateway puts on each route, which alone
 triple Envoy's cost).
 
-    python -m tests.bench.bare_ads [--routes 1,100,1000,10000] [--rounds 20] [--content plain,rendered]
+A cold start is measured likewise: an Envoy is started towards a server that has every cluster, endpoint set, listener and route at hand.
+
+    python -m tests.bench.bare_ads [--routes 1,100,1000,10000] [--rounds 20] [--content plain,rendered] [--cold]
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import grpc
 
 from services.xds_server.ads.messages import Response, delta_request, delta_response
-from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, MESSAGES, ROUTE, framed
+from services.xds_server.render.types import LISTENER, MESSAGES, ROUTE, framed
 from services.xds_server.resources import Resource
+from shared.bootstrap.default import Options, default
 from shared.ir.base import encode as ir_encode
 from shared.testing.envoy import running_envoy
 from shared.testing.ports import free_port
@@ -92,17 +97,18 @@ class _Rendered:
 CONTENTS: dict[str, Callable[[int], Callable[[int, int], Resource]]] = {"plain": lambda _: _plain, "rendered": _Rendered}
 
 
-class Bare:
-    """Answers one Envoy; `push` sends a RouteConfiguration and gives the seconds until its ACK."""
+Resources = Mapping[str, tuple[Resource, ...]]
+"""By type URL."""
 
-    def __init__(self, port: int, first: Resource) -> None:
-        self._fixed = {
-            LISTENER: (_resource(LISTENER, NAME, 1, _listener(port)),),
-            CLUSTER: (),
-            ENDPOINT: (),
-            ROUTE: (first,),
-        }
+
+class Bare:
+    """Answers one Envoy with what is fixed; `push` sends a RouteConfiguration and gives the seconds until its ACK."""
+
+    def __init__(self, fixed: Resources) -> None:
+        self._fixed = fixed
         self._nonce = 0
+        self.first_ack: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        """When (perf_counter) the first RouteConfiguration was acknowledged."""
         self._send: Callable[[bytes], Any] | None = None
         self._acked: dict[str, asyncio.Future[float]] = {}
         self._answered: set[str] = set()
@@ -125,7 +131,9 @@ class Bare:
                     future.set_result(time.perf_counter())
             if request.type_url not in self._answered:
                 self._answered.add(request.type_url)
-                _, message = self._response(request.type_url, self._fixed.get(request.type_url, ()))
+                nonce, message = self._response(request.type_url, self._fixed.get(request.type_url, ()))
+                if request.type_url == ROUTE:
+                    self._acked[nonce] = self.first_ack
                 await context.write(message)
 
     async def push(self, resource: Resource) -> float:
@@ -139,10 +147,10 @@ class Bare:
         return acked - begin
 
 
-async def measure(routes: int, rounds: int = 20, content: str = "plain") -> Cost:
-    """Envoy's cost of taking a RouteConfiguration of that many routes of which one changed."""
-    make = CONTENTS[content](routes)
-    bare = Bare(free_port(), make(routes, 0))
+@contextlib.asynccontextmanager
+async def _serving(fixed: Resources) -> AsyncIterator[tuple[Bare, int]]:
+    """A server of these resources, and its port."""
+    bare = Bare(fixed)
     server = grpc.aio.server(options=[("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)])
     method = grpc.stream_stream_rpc_method_handler(bare.serve)
     service = "envoy.service.discovery.v3.AggregatedDiscoveryService"
@@ -150,15 +158,39 @@ async def measure(routes: int, rounds: int = 20, content: str = "plain") -> Cost
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
-        async with running_envoy(port, cluster=NAME) as envoy:
-            await envoy.wait_live(30)
-            resources = [make(routes, n) for n in range(1, rounds + 1)]
-            times = sorted([1000 * await bare.push(r) for r in resources])
+        yield bare, port
     finally:
         await server.stop(0)
+
+
+async def measure(routes: int, rounds: int = 20, content: str = "plain") -> Cost:
+    """Envoy's cost of taking a RouteConfiguration of that many routes of which one changed."""
+    make = CONTENTS[content](routes)
+    listener = _resource(LISTENER, NAME, 1, _listener(free_port()))
+    async with (
+        _serving({LISTENER: (listener,), ROUTE: (make(routes, 0),)}) as (bare, port),
+        running_envoy(port, cluster=NAME) as envoy,
+    ):
+        await envoy.wait_live(30)
+        resources = [make(routes, n) for n in range(1, rounds + 1)]
+        times = sorted([1000 * await bare.push(r) for r in resources])
     return Cost(
         content, routes, statistics.median(times), times[min(len(times) - 1, round(0.99 * len(times)))], len(resources[0].any_bytes)
     )
+
+
+async def cold_start(routes: int) -> float:
+    """Seconds from the start of an Envoy, with the bootstrap that Headgate gives one on a host, to its acknowledgement of that many
+    routes, each with a cluster and endpoints of its own."""
+    store = builders.store()
+    store.apply(1, builders.encoded(builders.gateway(routes, free_port())))
+    fixed = {type_url: tuple(found.values()) for type_url, found in store.snapshot().items()}
+    async with _serving(fixed) as (bare, port):
+        options = Options(xds_host="127.0.0.1", xds_port=port, sds_dir="", admin_port=0, local_cluster="", stats_port=0)
+        config = {**default(options), "node": {"id": NAME, "cluster": NAME}}
+        begin = time.perf_counter()
+        async with running_envoy(port, concurrency=os.cpu_count() or 1, config=config), asyncio.timeout(180):
+            return await bare.first_ack - begin
 
 
 async def measure_all(sizes: list[int], rounds: int = 20, contents: Sequence[str] = ("plain",)) -> list[Cost]:
@@ -170,7 +202,12 @@ def main() -> None:
     parser.add_argument("--routes", default="1,100,1000,10000")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--content", default="plain,rendered")
+    parser.add_argument("--cold", action="store_true", help="measure cold starts instead")
     options = parser.parse_args()
+    if options.cold:
+        for n in (int(n) for n in options.routes.split(",")):
+            print(f"{n:6} routes: {asyncio.run(cold_start(n)):7.2f} s", flush=True)
+        return
     costs = asyncio.run(measure_all([int(n) for n in options.routes.split(",")], options.rounds, options.content.split(",")))
     for cost in costs:
         print(f"{cost.content:9} {cost.routes:6} routes: p50 {cost.p50:7.2f} ms  p99 {cost.p99:7.2f} ms  {cost.bytes:9} bytes")

@@ -31,6 +31,9 @@ def test_what_options_leave_out_is_not_there() -> None:
     assert [c["name"] for c in made["static_resources"]["clusters"]] == ["xds_cluster"]
     assert "listeners" not in made["static_resources"]
     assert "cluster_manager" not in made
+    assert [t["tag_name"] for t in made["stats_config"]["stats_tags"]] == ["socket_match_name", "priority"]
+    zoned = default(Options(local_cluster="", zone="a"))
+    assert [t["tag_name"] for t in zoned["stats_config"]["stats_tags"]][:2] == ["from_zone", "to_zone"]
 
 
 def test_sds_files_name_the_folders_files() -> None:
