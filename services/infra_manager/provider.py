@@ -5,6 +5,7 @@ A provider renders purely (`render`: IR -> a plan of its own) and applies separa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
@@ -42,10 +43,10 @@ class Infrastructure(Protocol):
         """Ends the supervision. The proxies keep running: whoever comes next takes them over."""
 
 
-def load(name: str, settings: Settings) -> Infrastructure:
-    """The provider registered under `name`; LookupError names those that are."""
+def find(name: str) -> Callable[[Settings], Infrastructure]:
+    """What makes the provider registered under `name`; LookupError names those that are."""
     found = entry_points(group=GROUP)
     if name not in found.names:
         raise LookupError(f"no infrastructure provider {name!r}; installed: {', '.join(sorted(found.names)) or 'none'}")
-    made: Infrastructure = found[name].load()(settings)
-    return made
+    make: Callable[[Settings], Infrastructure] = found[name].load()
+    return make

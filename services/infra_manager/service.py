@@ -9,10 +9,9 @@ import msgspec
 import structlog
 from prometheus_client import Gauge
 
-from services.infra_manager.provider import CannotRender, Infrastructure, load
+from services.infra_manager.provider import CannotRender, Infrastructure, find
 from shared.bus.connection import Bus
 from shared.bus.errors import NoLongerWriter
-from shared.bus.lease import Lease
 from shared.bus.table import TableReader, TableWriter
 from shared.bus.wire import Entry
 from shared.core import names
@@ -20,9 +19,10 @@ from shared.core.refs import GatewayRef
 from shared.ir.base import encode
 from shared.ir.infra import Infra
 from shared.ir.status import InfraStatus
+from shared.runtime import terms
 from shared.runtime.ops import Ops
 from shared.runtime.settings import Settings
-from shared.runtime.waiting import Stopped, all_or_stopped, or_stopped
+from shared.runtime.start import CannotStart
 
 log = structlog.get_logger("infrastructure")
 
@@ -35,42 +35,26 @@ Fleets = dict[GatewayRef, InfraStatus | None]
 
 async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
     """Until `stop`. One replica works, others stand by; when it stops, its proxies keep running for the next."""
-    ops.wait("waiting for NATS")
+    name = _provider(settings)
     try:
-        bus = await or_stopped(stop, Bus.connect(settings.bus, service=settings.service))
-    except Stopped:
-        return
+        find(name)
+    except LookupError as e:
+        raise CannotStart(f"provider.custom.infrastructure.type: {e}") from e
     fleets: Fleets = {}
     gauge = Gauge("headgate_fleets", "Proxy fleets by state.", ["state"], registry=ops.registry)
     gauge.labels("ready").set_function(lambda: sum(s is not None and s.ready for s in fleets.values()))
     gauge.labels("not_ready").set_function(lambda: sum(s is None or not s.ready for s in fleets.values()))
-    try:
-        while not stop.is_set():
-            fleets.clear()
-            await _term(settings, ops, stop, bus, fleets)
-    finally:
-        await bus.close()
 
-
-async def _term(settings: Settings, ops: Ops, stop: asyncio.Event, bus: Bus, fleets: Fleets) -> None:
-    """From one lease to its loss."""
-    lease = Lease(bus, settings.service, settings.holder)
-    try:
-        ops.details = lambda: {"standby": True}
-        ops.ready()  # standing by is all that a second replica is for
-        await or_stopped(stop, lease.acquire())
-        ops.wait("reading what is to run")
-        infrastructure = load(_provider(settings), settings)
-        manager = Manager(bus, infrastructure, lease.epoch, ops, fleets)
+    async def term(bus: Bus, epoch: int) -> None:
+        fleets.clear()
+        infrastructure = find(name)(settings)
         try:
-            await all_or_stopped(stop, lease.lost.wait(), manager.run())
+            await Manager(bus, infrastructure, epoch, ops, fleets).run()
         finally:
             ops.wait("stopping")
             await infrastructure.close()
-    except Stopped:
-        pass
-    finally:
-        await lease.release()
+
+    await terms.serve(settings, ops, stop, settings.service, term)
 
 
 def _provider(settings: Settings) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -14,14 +13,12 @@ from services.translator.publishing import Publishing
 from services.translator.settings import TranslatorSettings
 from services.translator.translator import Outputs, Translator
 from shared.bus.connection import Bus
-from shared.bus.errors import NoLongerWriter
-from shared.bus.lease import Lease
 from shared.core.sealing import Sealer
-from shared.runtime import garbage, trace
+from shared.runtime import garbage, start, terms, trace
 from shared.runtime.config import EnvoyGateway
 from shared.runtime.ops import Ops
 from shared.runtime.settings import Settings
-from shared.runtime.waiting import Stopped, all_or_stopped, or_stopped
+from shared.runtime.waiting import all_or_stopped
 
 log = structlog.get_logger("translator")
 
@@ -50,31 +47,16 @@ def translator_settings(config: EnvoyGateway, namespace: str) -> TranslatorSetti
 
 
 async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
-    sealer = Sealer.from_files([Path(p) for p in settings.bus.sealing_key_files])
-    ops.wait("waiting for NATS")
-    try:
-        bus = await or_stopped(stop, Bus.connect(settings.bus, service=settings.service))
-    except Stopped:
-        return
-    lease = Lease(bus, PARTITION, settings.holder)
-    try:
-        while not stop.is_set():
-            ops.stand_by("standing by: another replica translates")
-            await or_stopped(stop, lease.acquire())
-            ops.wait("reading resources")
-            log.info("active", epoch=lease.epoch)
-            term = _Term(settings, ops, bus, lease.epoch, sealer)
-            try:
-                await all_or_stopped(stop, *term.works(), lease.lost.wait())
-            except NoLongerWriter as e:
-                log.warning("superseded", reason=str(e))
-            finally:
-                await term.close()
-    except Stopped:
-        pass
-    finally:
-        await lease.release()
-        await bus.close()
+    sealer = start.sealer(settings)
+
+    async def term(bus: Bus, epoch: int) -> None:
+        work = _Term(settings, ops, bus, epoch, sealer)
+        try:
+            await all_or_stopped(stop, *work.works())
+        finally:
+            await work.close()
+
+    await terms.serve(settings, ops, stop, PARTITION, term)
 
 
 class _Term:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 
 import msgspec
 import structlog
@@ -16,12 +15,12 @@ from shared.bus.snapshot import SnapshotReader
 from shared.bus.table import TableWriter
 from shared.core import durations, names
 from shared.core.refs import GatewayRef
-from shared.core.sealing import Sealer
 from shared.ir.status import XdsStatus
-from shared.runtime import garbage
+from shared.runtime import garbage, start
 from shared.runtime.ops import Ops
 from shared.runtime.settings import Settings
-from shared.runtime.waiting import Stopped, all_or_stopped, or_stopped
+from shared.runtime.terms import connected
+from shared.runtime.waiting import Stopped, all_or_stopped
 
 log = structlog.get_logger("xds-server")
 
@@ -75,11 +74,10 @@ def xds_settings(settings: Settings) -> XdsSettings:
 
 
 async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
-    sealer = Sealer.from_files([Path(p) for p in settings.bus.sealing_key_files])
+    sealer = start.sealer(settings)
     server = XdsServer(xds_settings(settings), sealer.open)
-    ops.wait("waiting for NATS")
     try:
-        bus = await or_stopped(stop, Bus.connect(settings.bus, service=settings.service))
+        bus = await connected(settings, ops, stop)
     except Stopped:
         return
     statuses = Statuses(bus, settings.holder)

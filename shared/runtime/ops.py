@@ -64,6 +64,7 @@ class Ops:
             "service": self.service,
             "replica": self.replica,
             "ready": not self.not_ready,
+            "standby": bool(self.standing_by),
             "reason": self.not_ready or self.standing_by,
             "oldestChangeAgeSeconds": round(self.backlog.age, 3),
             "stuck": self.backlog.stuck,

@@ -16,13 +16,14 @@ import uvloop
 from shared.runtime import garbage, logs
 from shared.runtime.ops import Ops
 from shared.runtime.settings import Settings
+from shared.runtime.start import CannotStart
 
 Service = Callable[[Settings, Ops, asyncio.Event], Awaitable[None]]
 log = structlog.get_logger()
 
 
 def run(settings: Settings, service: Service) -> int:
-    """Runs until SIGTERM or SIGINT; 0 after a clean stop, 1 after a crash."""
+    """Runs until SIGTERM or SIGINT; 0 after a clean stop, 1 after a crash, 2 for a configuration that cannot work."""
     logs.configure(settings.service, settings.config.logging)
     return uvloop.run(_main(settings, service))
 
@@ -40,6 +41,9 @@ async def _main(settings: Settings, service: Service) -> int:
     cleaning = asyncio.create_task(garbage.keep_clean())
     try:
         await service(settings, ops, stop)
+    except CannotStart as e:
+        log.error("cannot_start", problem=str(e))
+        return 2
     except Exception:
         log.exception("crashed")
         return 1

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from services.infra_manager.provider import CannotRender, load
+from services.infra_manager.provider import CannotRender, find
 from services.infra_manager.providers.host import ports
 from services.infra_manager.providers.host.ports import claims
 from services.infra_manager.providers.host.render import HostOptions, Port, ProxySpec, render
 from shared.core.refs import GatewayRef
 from shared.ir.infra import Infra, ListenerPort, ProxyInfra, ProxyListener
-from shared.runtime.settings import Settings
 
 GATEWAY = GatewayRef("default", "gw")
 OPTIONS = HostOptions("/bin/envoy", "127.0.0.1", 18000, "/state/sds")
@@ -105,4 +104,4 @@ def test_who_has_a_port_is_named_unless_it_is_the_envoy_itself() -> None:
 
 def test_providers_are_found_by_name() -> None:
     with pytest.raises(LookupError, match="Nowhere"):
-        load("Nowhere", Settings(service="infra-manager"))
+        find("Nowhere")

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.runtime.config import CONTROLLER_NAME
+from shared.bus.settings import BusSettings
+from shared.runtime.config import CONTROLLER_NAME, EnvoyGateway
 from shared.runtime.load import ConfigError, load, parse
+from shared.runtime.settings import Settings
+from shared.runtime.start import CannotStart, sealer
 
 FILE = "{provider: {type: Custom, custom: {resource: {type: File, file: {paths: [x]}}, infrastructure: {type: Host}}}}"
 
@@ -71,3 +74,10 @@ def test_what_is_wrong_is_named(text: str, says: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone\.yaml: cannot be read"):
         load(tmp_path / "gone.yaml")
+
+
+@pytest.mark.parametrize("files", [(), ("/nowhere/key",)], ids=["none", "missing"])
+def test_without_a_key_for_secrets_nothing_starts(files: tuple[str, ...]) -> None:
+    settings = Settings(service="translator", config=EnvoyGateway(bus=BusSettings(sealing_key_files=files)))
+    with pytest.raises(CannotStart, match=r"bus\.sealingKeyFiles: (expected at least one|/nowhere/key)"):
+        sealer(settings)
