@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from services.xds_server.ads.stream import Accepted, Limits, Outcome, PutOff, Stream
+from services.xds_server.ads.outcomes import Accepted, Outcome, PutOff
+from services.xds_server.ads.stream import Limits, Stream
 from services.xds_server.ads.view import View
 from services.xds_server.rejections import Rejections
 from services.xds_server.render.tls import OpenSecret

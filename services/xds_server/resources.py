@@ -9,12 +9,16 @@ from services.xds_server.render.types import Need, Rendered, framed
 
 
 class Resource(NamedTuple):
-    """One resource as it goes out: `any_bytes` is a serialised google.protobuf.Any; `needs` is what it makes Envoy ask for."""
+    """One resource as it goes out: `any_bytes` is a serialised google.protobuf.Any; `needs` is what it makes Envoy ask for.
+
+    `place` is what only one resource of its type can have at a time: a listener's address.
+    """
 
     name: str
     version: str
     any_bytes: bytes
     needs: tuple[Need, ...] = ()
+    place: str = ""
 
 
 class TypeChanges(NamedTuple):
@@ -28,7 +32,7 @@ ResourceChanges = dict[str, TypeChanges]
 
 def resource(type_url: str, name: str, content: Rendered) -> Resource:
     any_bytes = framed(1, type_url.encode()) + framed(2, content.body)
-    return Resource(name, content.version, any_bytes, content.needs)
+    return Resource(name, content.version, any_bytes, content.needs, content.place)
 
 
 def changes(of: Iterable[tuple[Need, Rendered | None]]) -> ResourceChanges:

@@ -17,7 +17,8 @@ import structlog
 
 from services.xds_server import metrics
 from services.xds_server.ads.messages import Node, delta_request, delta_response, sotw_request, sotw_response
-from services.xds_server.ads.stream import Limits, Rejected, Stream
+from services.xds_server.ads.outcomes import Accepted
+from services.xds_server.ads.stream import Limits, Stream
 from services.xds_server.gateway import GatewayState
 from services.xds_server.render.tls import OpenSecret
 from services.xds_server.settings import XdsSettings
@@ -182,7 +183,7 @@ class XdsServer:
                 metrics.NACKS.labels(node.id, message.type_url).inc()
                 log.warning("proxy refused", gateway=str(state.ref), node=node.id, type=message.type_url, detail=message.error)
             outcomes = stream.on_request(message)
-            if state.observe(outcomes) or any(isinstance(o, Rejected) for o in outcomes):
+            if state.observe(outcomes) or not all(isinstance(o, Accepted) for o in outcomes):
                 self._wake(state)
             wake.set()
 

@@ -290,6 +290,28 @@ async def test_a_port_that_comes_free_is_served_without_any_change(rig: Rig, blu
             await rig.answers("blue")
 
 
+async def test_listeners_swap_their_ports(rig: Rig, blue: Backend, green: Backend) -> None:
+    keys, other = (b.LISTENER, http_key("other")), free_port()
+    rig.publish(
+        one_route(rig, blue)
+        | {
+            GATEWAY: GatewayShard(http_listeners=keys),
+            keys[1]: b.listener(other, "other"),
+            b.route_key("else", "other"): b.route("else"),
+            b.backend_key("else"): to(green),
+        }
+    )
+    async with running_envoy(rig.ads_port) as envoy:
+        await envoy.wait_live()
+        await rig.answers("blue")
+        rig.publish({keys[0]: b.listener(other), keys[1]: b.listener(rig.port, "other")})
+        await rig.acked()
+        await rig.answers("green")
+        rig.port = other
+        await rig.answers("blue")
+        assert rig.server.status(EG).rejections == ()
+
+
 async def test_a_restarted_server_sends_nothing_that_envoy_has(rig: Rig, blue: Backend) -> None:
     rig.publish(one_route(rig, blue))
     async with running_envoy(rig.ads_port) as envoy:

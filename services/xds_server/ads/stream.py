@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from services.xds_server.ads import addresses
 from services.xds_server.ads.messages import Request, Response
+from services.xds_server.ads.outcomes import Accepted, Outcome, PutOff, Rejected
 from services.xds_server.ads.subscription import InFlight, Subscription, time_heals
 from services.xds_server.ads.view import View, content_of, ir_version_of
 from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Need, digest
@@ -45,31 +47,6 @@ class Limits(NamedTuple):
 
     stage: float = 3.0
     behind: float = 5.0
-
-
-class Accepted(NamedTuple):
-    """The client has taken these resources, each with the content that its version names; `healed`: one of them it could not before."""
-
-    resources: dict[Need, str]
-    healed: bool = False
-
-
-class Rejected(NamedTuple):
-    """The client refused one resource with that content; `detail` is what it said."""
-
-    need: Need
-    content: str
-    detail: str
-
-
-class PutOff(NamedTuple):
-    """The client could not take one resource now, by no fault of its content; it is offered again later."""
-
-    need: Need
-    content: str
-
-
-Outcome = Accepted | Rejected | PutOff
 
 
 class Stream:
@@ -239,7 +216,8 @@ class Stream:
                 return None
             if awaited:
                 self._awaited.clear()
-            return self._send(sub, dict(sub.upserts), self._at_once(sub))
+            now_set, first_gone = addresses.next_step(sub.upserts, sub.known)
+            return self._send(sub, now_set, first_gone or self._at_once(sub))
         self._waits.pop(f"add {sub.type_url}", None)
         if sub.removals:
             return self._remove(sub, now)

@@ -143,8 +143,10 @@ class Subscription:
         self.removals.discard(name)
         self.missing.discard(name)
         known = self.known.get(name)
-        same = known is not None and content_of(known.version) == content_of(resource.version)
         content = content_of(resource.version)
+        same = known is not None and content_of(known.version) == content
+        if same:
+            self.known[name] = resource
         refused = self.rejected.get(name) == content
         if not refused:
             self.rejected.pop(name, None)

@@ -111,6 +111,7 @@ class HostPlace(NamedTuple):
 
     route_config: str
     position: int
+    rank: tuple[int, int]
     listener: HttpListener
     stats: bool
 
@@ -125,7 +126,8 @@ def host_place(db: Db, listener_key: str) -> HostPlace | None:
     names = listeners.route_config_names([listener_at(db, k) for k in keys])
     metrics = gateway_metrics(db)
     head = HttpListener(name=listener.name, metadata=listener.metadata)
-    return HostPlace(dict(zip(keys, names, strict=True))[listener_key], at, head, metrics is not None and metrics.enable_virtual_host_stats)
+    stats = metrics is not None and metrics.enable_virtual_host_stats
+    return HostPlace(dict(zip(keys, names, strict=True))[listener_key], at, listeners.host_rank(listener), head, stats)
 
 
 def virtual_hosts(db: Db, at: RouteKey) -> Mapping[str, Parts]:
@@ -137,7 +139,7 @@ def virtual_hosts(db: Db, at: RouteKey) -> Mapping[str, Parts]:
         return {}
     inside = db.fold(ROUTES_OF_HOST, at)
     head = encode(_VIRTUAL_HOST_MESSAGE, routes.virtual_host(place.listener, hostname, place.stats))
-    order = (place.position, inside.first, hostname)
+    order = (place.position, inside.first, hostname, place.rank)
     mark = (digest(head + repr(order).encode()) + inside.digest) % MODULUS
     data = framed(_VIRTUAL_HOSTS_FIELD, b"".join((head, *inside.data())))
     return {place.route_config: Parts((Part(order, data, mark, inside.largest_body),))}
@@ -156,8 +158,8 @@ def route_configurations(db: Db, name: str) -> Outputs:
     head = encode(ROUTE_MESSAGE, fields)
     version = (digest(head) + inside.digest) % MODULUS
     shared = any(len(keys) > 1 for keys in db.group(ROUTE_CONFIGS, name).values())
-    # Envoy refuses a domain that stands in two virtual hosts: of listeners that share a port the first to name it has it
-    hosts = inside.first_of_each(lambda order: order[2]) if shared and db.get(OPTIONS, VALIDATE) else inside.data()
+    # Envoy refuses a domain that stands in two virtual hosts: of listeners that share a port the most exact has it
+    hosts = inside.best_of_each(lambda order: order[2], lambda order: order[3]) if shared and db.get(OPTIONS, VALIDATE) else inside.data()
     return {(ROUTE, name): Rendered(f"{version:032x}", b"".join((head, *hosts)))}
 
 

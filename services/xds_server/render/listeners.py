@@ -47,6 +47,12 @@ def route_config_names(listeners: Sequence[HttpListener]) -> list[str]:
     return [each.name if each.tls is not None else plain for each in listeners]
 
 
+def host_rank(listener: HttpListener) -> tuple[int, int]:
+    """How exactly a listener says which hosts are its own; the smaller, the more."""
+    host = listener.hostnames[0] if listener.hostnames else "*"
+    return (2 if host == "*" else 1 if host.startswith("*") else 0, -len(host))
+
+
 def listener(listeners: Sequence[HttpListener], filters: Sequence[Filters], log: AccessLog | None) -> Rendered:
     """The Listener of one address and port, from its HTTP listeners in the Gateway's order (at least one)."""
     first = listeners[0]
@@ -79,7 +85,7 @@ def listener(listeners: Sequence[HttpListener], filters: Sequence[Filters], log:
     if plain:
         together = {name: f for _, wanted in reversed(plain) for name, f in wanted.items()}
         fields["default_filter_chain"] = _chain(plain[0][0], together, log)
-    return rendered(LISTENER, fields, tuple(needs))
+    return rendered(LISTENER, fields, tuple(needs), place=f"{first.address}:{first.port}")
 
 
 def _chain(of: HttpListener, filters: Filters, log: AccessLog | None) -> Fields:
@@ -156,4 +162,4 @@ def ready_listener(ready: ReadyListener) -> tuple[str, Rendered]:
         "filter_chains": [{"filters": [{"name": HCM, "typed_config": pack(_HCM_MESSAGE, hcm)}]}],
         "bypass_overload_manager": True,
     }
-    return name, rendered(LISTENER, fields)
+    return name, rendered(LISTENER, fields, place=f"{ready.address}:{ready.port}")

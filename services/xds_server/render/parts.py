@@ -49,12 +49,14 @@ class Joined:
     def data(self) -> list[bytes]:
         return [row[3].data for row in self._rows]
 
-    def first_of_each(self, by: Callable[[Any], Any]) -> list[bytes]:
-        """Of parts whose orders are alike for `by`, only the first."""
-        kept: dict[Any, bytes] = {}
+    def best_of_each(self, by: Callable[[Any], Any], rank: Callable[[Any], Any]) -> list[bytes]:
+        """Of parts whose orders are alike for `by`, only the first of those with the smallest rank."""
+        kept: dict[Any, tuple[Any, bytes]] = {}
         for row in self._rows:
-            kept.setdefault(by(row[0]), row[3].data)
-        return list(kept.values())
+            key, at = by(row[0]), rank(row[0])
+            if key not in kept or at < kept[key][0]:
+                kept[key] = (at, row[3].data)
+        return [data for _, data in kept.values()]
 
 
 class _Joining:

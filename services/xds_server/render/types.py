@@ -26,11 +26,12 @@ Need = tuple[str, str]
 
 
 class Rendered(NamedTuple):
-    """A resource's content: serialised message, its version (a digest), and what it makes Envoy ask for."""
+    """A resource: serialised message, version (a digest), what it makes Envoy ask for, and the address that it alone can have."""
 
     version: str
     body: bytes
     needs: tuple[Need, ...] = ()
+    place: str = ""
 
 
 def digest(data: bytes) -> int:
@@ -38,10 +39,10 @@ def digest(data: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=16).digest(), "big")
 
 
-def rendered(type_url: str, fields: Fields, needs: tuple[Need, ...] = ()) -> Rendered:
+def rendered(type_url: str, fields: Fields, needs: tuple[Need, ...] = (), place: str = "") -> Rendered:
     """The resource of that type with those fields."""
     body = encode(MESSAGES[type_url], fields)
-    return Rendered(f"{digest(body):032x}", body, needs)
+    return Rendered(f"{digest(body):032x}", body, needs, place)
 
 
 def varint(n: int) -> bytes:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from services.xds_server.ads.messages import Request, Response, delta_request, delta_response, sotw_request, sotw_response
-from services.xds_server.ads.stream import Accepted, Limits, Outcome, PutOff, Rejected, Stream
+from services.xds_server.ads.outcomes import Accepted, Outcome, PutOff, Rejected
+from services.xds_server.ads.stream import Limits, Stream
 from services.xds_server.ads.view import View
 from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from services.xds_server.resources import Resource, ResourceChanges, TypeChanges
@@ -18,7 +19,7 @@ LIMITS = Limits(stage=3.0, behind=5.0)
 
 
 def changes(*texts: str) -> ResourceChanges:
-    """`cds a=1`, `cds -a`; `cds a=1>eds:a` names what it needs."""
+    """`cds a=1`, `cds -a`; `cds a=1>eds:a` names what it needs, `lds a=1@80` its address."""
     out: ResourceChanges = {}
     for text in texts:
         short, *items = text.split()
@@ -29,8 +30,9 @@ def changes(*texts: str) -> ResourceChanges:
                 continue
             what, _, needs = item.partition(">")
             name, _, content = what.partition("=")
+            content, _, place = content.partition("@")
             found = tuple((SHORT[n.split(":")[0]], n.split(":")[1]) for n in needs.split(",") if n)
-            change.upserts[name] = Resource(name, content, f"{name}={content}".encode(), found)
+            change.upserts[name] = Resource(name, content, f"{name}={content}".encode(), found, place)
     return out
 
 
@@ -534,3 +536,29 @@ def test_a_new_stream_is_offered_it_at_once() -> None:
     again = Client(client.view)
     again.subscribes("lds")
     assert again.gets() == ["lds a=1"]
+
+
+def test_a_listener_takes_an_address_after_it_is_given_up() -> None:
+    client = Client(view("lds a=1@80 b=1@81 c=1@90"))
+    client.subscribes("lds")
+    client.gets_and_acks()
+    client.view.apply(2, "t", changes("lds a=2@81 b=2@82 c=2@90"))
+    assert client.gets_and_acks() == ["lds b=2 c=2", "lds a=2"]
+
+
+def test_listeners_that_swap_addresses_have_one_of_them_removed_and_set_again() -> None:
+    client = Client(view("lds a=1@80 b=1@81 c=1@90"))
+    client.subscribes("lds")
+    client.gets_and_acks()
+    client.view.apply(2, "t", changes("lds a=2@81 b=2@80 c=2@90"))
+    assert client.gets_and_acks() == ["lds c=2", "lds -a", "lds b=2", "lds a=2"]
+    assert client.stream.acked_version == 2
+
+
+def test_after_a_reconnect_too_addresses_are_given_up_first() -> None:
+    first = view("lds a=1@80 b=1@81")
+    client = Client(first)
+    client.subscribes("lds", initial={"a": "1.t-1", "b": "1.t-1"})
+    assert client.gets_and_acks() == []
+    client.view.apply(2, "t", changes("lds a=2@81 b=2@82"))
+    assert client.gets_and_acks() == ["lds b=2", "lds a=2"]

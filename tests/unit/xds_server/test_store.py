@@ -125,6 +125,21 @@ def test_a_host_of_two_plain_listeners_of_a_port_stands_once() -> None:
     assert hosts[0]["routes"][0]["match"] == {"pathSeparatedPrefix": "/a"}
 
 
+def test_a_host_of_two_plain_listeners_is_the_more_exact_ones() -> None:
+    store = b.store()
+    keys = (http_key("a"), http_key("b"))
+    shards: b.Shards = {
+        GATEWAY: GatewayShard(http_listeners=keys),
+        keys[0]: b.listener(80, "a"),
+        keys[1]: b.listener(80, "b", hostnames=("*.example.com",)),
+        b.backend_key("app"): b.backend(("10.0.0.1", 80)),
+        b.route_key("one", "a"): b.route("one", "x.example.com", "/a", "app"),
+        b.route_key("two", "b"): b.route("two", "x.example.com", "/b", "app"),
+    }
+    store.apply(1, b.encoded(shards))
+    assert {r["match"]["pathSeparatedPrefix"] for rs in routes_of(store, "default/eg/a").values() for r in rs} == {"/b"}
+
+
 def tls(name: str, key: str = "sealed:KEY") -> ListenerTls:
     return ListenerTls(certificates=(TlsCertificate(name=name, certificate="Q0VSVA==", private_key=key),))
 
