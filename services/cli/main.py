@@ -39,7 +39,8 @@ def up(
     config_path: ConfigPath = None,
     state_dir: StateDir = STATE_DIR,
     example_backend: Annotated[bool, typer.Option("--example-backend", help="Also run a small backend that echoes requests.")] = False,
-    nats_port: Annotated[int, typer.Option(help="Port of the embedded NATS; the next free one if it is taken.")] = 4222,
+    backend_port: Annotated[int, typer.Option(help="Port of the example backend.")] = 9380,
+    nats_port: Annotated[int, typer.Option(help="Port of the embedded NATS; a free one if it is taken.")] = 4222,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print the services' logs, too.")] = False,
 ) -> None:
     """Run everything on this machine: NATS, the four services, Envoys. Ctrl-C stops all of it."""
@@ -48,7 +49,7 @@ def up(
     if not folder.exists():
         fail(f"{folder} is not there", "Name a folder of YAML files; examples/quickstart is one.", exits.USAGE)
     config = configuration(config_path, Path("/nonexistent"))
-    options = UpOptions(folder.absolute(), config, state_dir.absolute(), example_backend, nats_port, verbose)
+    options = UpOptions(folder.absolute(), config, state_dir.absolute(), backend_port if example_backend else None, nats_port, verbose)
     raise typer.Exit(run(options))
 
 
