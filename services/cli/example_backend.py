@@ -8,7 +8,6 @@ import signal
 
 from aiohttp import web
 
-DEFAULT_PORT = 9380
 _NAME = web.AppKey("name", str)
 
 

@@ -63,7 +63,7 @@ class Pipeline:
         self.nats.reserve()
         made = plan.configuration(self._config, self.folder, self.layout, self.nats.port, self.layout.certs / SEALING_KEY)
         self.layout.config.write_text(plan.text(made))
-        self._children = {c.name: c for c in plan.children(self.layout, Path("nats-server"), self.xds_port, False)}
+        self._children = {c.name: c for c in plan.children(self.layout, Path("nats-server"), self.xds_port, None)}
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -37,7 +37,9 @@ class Up:
         self.output = ""
         self._process: asyncio.subprocess.Process | None = None
         shutil.copytree(QUICKSTART, self.folder)
+        self.backend_port = free_port()
         self.change("gateway.yaml", "8888", str(self.port))
+        self.change("backend.yaml", "9380", str(self.backend_port))
 
     def change(self, file: str, old: str, new: str) -> None:
         path = self.folder / file
@@ -46,7 +48,8 @@ class Up:
         path.write_text(text.replace(old, new))
 
     async def start(self) -> None:
-        argv = (*HEADGATE, "up", str(self.folder), "--state-dir", str(self.state), "--nats-port", str(free_port()), "--example-backend")
+        ports = ("--nats-port", str(free_port()), "--backend-port", str(self.backend_port))
+        argv = (*HEADGATE, "up", str(self.folder), "--state-dir", str(self.state), "--example-backend", *ports)
         self._process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
         assert self._process.stdout is not None
         self.output = ""

@@ -90,7 +90,7 @@ def text(config: EnvoyGateway) -> str:
     return "# Written by 'headgate up' at each start.\n" + yaml.safe_dump(data, sort_keys=False)
 
 
-def children(layout: Layout, nats_server: Path, xds_port: int, backend: bool) -> tuple[Child, ...]:
+def children(layout: Layout, nats_server: Path, xds_port: int, backend_port: int | None) -> tuple[Child, ...]:
     """In the order in which they are started; they stop in the reverse."""
     headgate = (sys.executable, "-m", "services.cli.main")
     common = (
@@ -103,7 +103,7 @@ def children(layout: Layout, nats_server: Path, xds_port: int, backend: bool) ->
         "--xds-port",
         str(xds_port),
     )
-    echo = (Child("example-backend", (*headgate, "example-backend")),) if backend else ()
+    echo = (Child("example-backend", (*headgate, "example-backend", "--port", str(backend_port))),) if backend_port else ()
     return (
         Child("nats-server", (str(nats_server), "-c", str(layout.nats_config))),
         *echo,

@@ -21,7 +21,6 @@ from rich.text import Text
 
 from services.cli import exits
 from services.cli.certgen import SEALING_KEY, generate
-from services.cli.example_backend import DEFAULT_PORT
 from services.cli.output import QUIET, err, out, plain
 from services.cli.up import children, plan
 from services.cli.up.children import Keeper
@@ -46,7 +45,7 @@ class UpOptions(NamedTuple):
     folder: Path
     config: EnvoyGateway
     state_dir: Path
-    example_backend: bool
+    backend_port: int | None
     nats_port: int
     verbose: bool
 
@@ -105,9 +104,9 @@ def _alone(layout: Layout) -> Any:
 
 def _prepare(options: UpOptions, layout: Layout) -> list[Keeper]:
     nats_server, _ = find("nats-server"), find("envoy")
-    if options.example_backend and not _free(DEFAULT_PORT):
+    if options.backend_port and not _free(options.backend_port):
         raise CannotStart(
-            f"port {DEFAULT_PORT}, where the example backend listens, is taken. Stop what uses it, or leave out --example-backend."
+            f"port {options.backend_port} of the example backend is taken. Stop what uses it, or name another with --backend-port."
         )
     stop_left_behind(layout.root)
     shutil.rmtree(layout.notes, ignore_errors=True)
@@ -118,7 +117,7 @@ def _prepare(options: UpOptions, layout: Layout) -> list[Keeper]:
     layout.nats_config.write_text(server_config.render(store_dir=str(layout.nats_store), port=nats_port))
     layout.config.write_text(plan.text(plan.configuration(options.config, options.folder, layout, nats_port, layout.certs / SEALING_KEY)))
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    planned = plan.children(layout, nats_server, xds_port, options.example_backend)
+    planned = plan.children(layout, nats_server, xds_port, options.backend_port)
     return [Keeper(c, layout.logs / f"{c.name}.log", environment, options.verbose) for c in planned]
 
 
