@@ -3,6 +3,7 @@
 ./taskw bench                                  1, 100, 1,000 and 10,000 routes
 ./taskw bench -- --routes 1,100 --edits 30     a shorter run
 ./taskw bench -- --soak 10000                  memory over 10,000 edits
+./taskw bench -- --streams 1000                one xds_server with 1,000 connected streams
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import msgspec
 
 from shared.runtime import logs
 from shared.runtime.config import Logging
+from tests.bench.bare_ads import cold_start as envoy_cold_start
 from tests.bench.bare_ads import measure as envoy_cost
-from tests.bench.scenario import Result, measure, soak
+from tests.bench.scenario import Result, Streams, measure, soak, streams
 
 
 def table(results: list[Result]) -> str:
@@ -36,6 +38,7 @@ def table(results: list[Result]) -> str:
         "CPU per edit ms",
         "memory MiB",
         "cold start s",
+        "of it Envoy's own s",
     )
     lines = [f"| {' | '.join(columns)} |", "|" + " ---: |" * len(columns)]
     for r in results:
@@ -49,9 +52,23 @@ def table(results: list[Result]) -> str:
             f"{sum(r.cpu_per_edit_ms.values()):.1f}",
             f"{sum(r.memory_mib.values()):.0f}",
             f"{r.cold_start_s:.1f}",
+            f"{r.envoy_cold_start_s:.1f}",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def streams_table(r: Streams) -> str:
+    """Markdown."""
+    return "\n".join(
+        (
+            "| streams | connected s | endpoints until all have acknowledged p50 / p99 ms | a route p50 / p99 ms "
+            "| xds_server's CPU per change ms | its memory MiB |",
+            "|" + " ---: |" * 6,
+            f"| {r.streams:,} | {r.connect_s:.1f} | {r.endpoints_p50_ms:.0f} / {r.endpoints_p99_ms:.0f} "
+            f"| {r.edit_p50_ms:.0f} / {r.edit_p99_ms:.0f} | {r.cpu_per_edit_ms:.0f} | {r.memory_mib:.0f} |",
+        )
+    )
 
 
 async def main() -> int:
@@ -60,6 +77,7 @@ async def main() -> int:
     parser.add_argument("--routes", default="1,100,1000,10000", help="comma-separated sizes")
     parser.add_argument("--edits", type=int, default=50)
     parser.add_argument("--soak", type=int, default=0, metavar="EDITS", help="measure memory over so many edits instead")
+    parser.add_argument("--streams", type=int, default=0, metavar="STREAMS", help="measure with so many connected streams instead")
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
     options = parser.parse_args()
     options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -71,12 +89,18 @@ async def main() -> int:
             print(f"{name:<20} {start:7.1f} MiB -> {result.end_mib[name]:7.1f} MiB after {result.edits:,} edits")
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode({"about": about, "soak": result})))
         return 0
+    if options.streams:
+        with tempfile.TemporaryDirectory() as folder:
+            found = await streams(Path(folder), options.streams, min(options.edits, 20))
+        print(streams_table(found))
+        options.json.write_bytes(msgspec.json.format(msgspec.json.encode({"about": about, "streams": found})))
+        return 0
     results = []
     for routes in (int(r) for r in options.routes.split(",")):
         print(f"{routes:,} routes …", file=sys.stderr, flush=True)
         envoy = await envoy_cost(routes, max(5, min(options.edits, 20)), "rendered")
         with tempfile.TemporaryDirectory() as folder:
-            results.append(await measure(Path(folder), routes, options.edits, envoy))
+            results.append(await measure(Path(folder), routes, options.edits, envoy, await envoy_cold_start(routes)))
         print(table(results[-1:]), file=sys.stderr, flush=True)
     print(table(results))
     options.json.write_bytes(msgspec.json.format(msgspec.json.encode({"about": about, "results": results})))

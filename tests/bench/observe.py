@@ -22,6 +22,7 @@ class Acks:
         self.acked: dict[int, float] = {}
         self.version = 0
         self.held = 0
+        self.proxies = 0
         self._moved = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -44,7 +45,7 @@ class Acks:
         async for message in tap(self._bus, "status.xds.>", last_values=True):
             proxies = json.loads(message.value).get("proxies", {}) if message.value else {}
             if proxies:
-                self.held = min(proxies.values())
+                self.held, self.proxies = min(proxies.values()), len(proxies)
                 self.acked.setdefault(self.held, time.perf_counter())
                 self._moved.set()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -32,6 +34,7 @@ class Result(msgspec.Struct, frozen=True, rename="camel"):
     cpu_per_edit_ms: dict[str, float]
     memory_mib: dict[str, float]
     cold_start_s: float
+    envoy_cold_start_s: float
 
 
 def route(n: int, value: str, backend: str = "b") -> str:
@@ -97,6 +100,66 @@ async def running(root: Path, routes: int) -> AsyncIterator[Scenario]:
             yield Scenario(p, acks, time.perf_counter() - begin)
 
 
+class Streams(msgspec.Struct, frozen=True, rename="camel"):
+    """`connect_s`: until all streams had everything. The rest: milliseconds from a saved file until every stream has acknowledged; of CPU
+    an edit for xds_server."""
+
+    streams: int
+    connect_s: float
+    endpoints_p50_ms: float
+    endpoints_p99_ms: float
+    edit_p50_ms: float
+    edit_p99_ms: float
+    cpu_per_edit_ms: float
+    memory_mib: float
+
+
+async def streams(root: Path, count: int, edits: int) -> Streams:
+    """That many delta streams on one xds_server, beside its Envoy, on a Gateway with 100 routes."""
+    async with running(root, 100) as s:
+        begin = time.perf_counter()
+        argv = (str(s.p.xds_port), str(s.p.layout.certs / "envoy"), "default/gw", str(count))
+        fleet = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.bench.fleet", *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        assert fleet.stdin is not None
+        assert fleet.stdout is not None
+        try:
+            async with asyncio.timeout(120):
+                if (await fleet.stdout.readline()).strip() != b"ready":
+                    raise RuntimeError("the fleet did not come up")
+            connected = time.perf_counter() - begin
+            await until(lambda: _holds(s.acks, count + 1), deadline=30)
+            for n in range(2):
+                await s.edit("backend-own.yaml", _backend("own", 1000 + n))
+            before = cpu(s.pids)["xds-server"]
+            endpoints = [(await s.edit("backend-own.yaml", _backend("own", n)))[1] for n in range(edits)]
+            used = (cpu(s.pids)["xds-server"] - before) * 1000 / edits
+            routes = [(await s.edit("routes/0/50.yaml", route(50, f"edit-{n}", "own")))[1] for n in range(edits)]
+            if s.acks.proxies != count + 1:
+                raise RuntimeError(f"{s.acks.proxies} streams of {count + 1} are left")
+            return Streams(
+                streams=count,
+                connect_s=connected,
+                endpoints_p50_ms=percentile(endpoints, 0.5),
+                endpoints_p99_ms=percentile(endpoints, 0.99),
+                edit_p50_ms=percentile(routes, 0.5),
+                edit_p99_ms=percentile(routes, 0.99),
+                cpu_per_edit_ms=used,
+                memory_mib=memory(s.pids)["xds-server"],
+            )
+        finally:
+            fleet.stdin.close()
+            try:
+                await asyncio.wait_for(fleet.wait(), 10)
+            except TimeoutError:
+                fleet.kill()
+
+
+async def _holds(acks: Acks, proxies: int) -> bool:
+    return acks.proxies == proxies and acks.held >= acks.version
+
+
 async def _served(p: Pipeline, acks: Acks, routes: int) -> bool:
     if acks.version == 0 or acks.held < acks.version:
         return False
@@ -104,8 +167,8 @@ async def _served(p: Pipeline, acks: Acks, routes: int) -> bool:
     return int(msgspec.json.decode(commit).get("shards", 0)) >= routes + 3
 
 
-async def measure(root: Path, routes: int, edits: int, envoy: Cost) -> Result:
-    """`envoy`: its own cost for the same RouteConfiguration, from a bare ADS server in the same run."""
+async def measure(root: Path, routes: int, edits: int, envoy: Cost, envoy_cold_start: float) -> Result:
+    """`envoy`, `envoy_cold_start`: its own cost for the same configuration, from a bare ADS server in the same run."""
     async with running(root, routes) as s:
         at = routes // 2
         name = f"routes/{at // 100}/{at}.yaml"
@@ -130,6 +193,7 @@ async def measure(root: Path, routes: int, edits: int, envoy: Cost) -> Result:
             cpu_per_edit_ms=used,
             memory_mib=memory(s.pids),
             cold_start_s=s.cold_start,
+            envoy_cold_start_s=envoy_cold_start,
         )
 
 
