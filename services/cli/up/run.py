@@ -137,7 +137,7 @@ async def _start(options: UpOptions, layout: Layout, keepers: list[Keeper]) -> N
         for keeper in services:
             await _step(keeper.child.name, _ready(layout, keeper.child.name), keeper)
         infra = next(k for k in services if k.child.name == "infra-manager")
-        addresses = await _step("Envoy", _addresses(bus), infra, lambda found: f"{len(found)} Gateways")
+        addresses = await _step("Envoy", _addresses(bus), infra, lambda found: f"{len(found)} Gateway{'' if len(found) == 1 else 's'}")
     finally:
         await bus.close()
     _tell(options, layout, addresses)
