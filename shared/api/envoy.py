@@ -11,48 +11,17 @@ import msgspec
 
 from shared.api.base import Object, Spec
 from shared.api.gateway import SecretObjectReference
+from shared.api.telemetry import ProxyTelemetry
 
 GROUP = "gateway.envoyproxy.io"
 
 
-class FileSink(Spec, frozen=True):
-    path: str
+class FilterPosition(Spec, frozen=True):
+    """A filter's place: before or after another one."""
 
-
-class AccessLogSink(Spec, frozen=True):
-    type: str
-    file: FileSink | None = None
-
-
-class AccessLogFormat(Spec, frozen=True):
-    type: str | None = None
-    text: str | None = None
-    json: dict[str, str] = msgspec.field(default_factory=dict)
-
-
-class AccessLogSetting(Spec, frozen=True):
-    format: AccessLogFormat | None = None
-    matches: tuple[str, ...] = ()
-    sinks: tuple[AccessLogSink, ...] = ()
-    type: str | None = None
-
-
-class ProxyAccessLog(Spec, frozen=True):
-    disable: bool = False
-    settings: tuple[AccessLogSetting, ...] = ()
-
-
-class ProxyMetrics(Spec, frozen=True):
-    enable_virtual_host_stats: bool = False
-    enable_per_endpoint_stats: bool = False
-    enable_request_response_sizes_stats: bool = False
-    cluster_stat_name: str | None = None
-    enable_grpc_stats: bool | None = msgspec.field(default=None, name="enableGRPCStats")
-
-
-class ProxyTelemetry(Spec, frozen=True):
-    access_log: ProxyAccessLog | None = None
-    metrics: ProxyMetrics | None = None
+    name: str
+    before: str | None = None
+    after: str | None = None
 
 
 class KubernetesProvider(Spec, frozen=True):
@@ -86,6 +55,7 @@ class EnvoyProxySpec(Spec, frozen=True):
     preserve_route_order: bool = False
     provider: ProxyProvider | None = None
     telemetry: ProxyTelemetry = ProxyTelemetry()
+    filter_order: tuple[FilterPosition, ...] = ()
     backend_tls: ClientTls | None = msgspec.field(default=None, name="backendTLS")
 
 

@@ -139,6 +139,9 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
         resources = replace(resources, proxy_service_cluster=joined(resources.proxy_service_cluster, endpoints))
     return Xds(
         access_log=gateway.access_log,
+        tracing=gateway.tracing,
+        health_check_log=gateway.health_check_log,
+        filter_order=gateway.filter_order,
         metrics=gateway.metrics,
         global_resources=resources,
         ready_listener=gateway.ready_listener,

@@ -16,6 +16,7 @@ _SPELLING = {
     "auto_sni_from_endpoint_hostname": "autoSNIFromEndpointHostname",
     "enable_grpc_web": "enableGRPCWeb",
     "enable_grpc_stats": "enableGRPCStats",
+    "request_id": "requestID",
     "client_ip_detection": "clientIPDetection",
 }
 

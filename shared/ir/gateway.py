@@ -7,6 +7,7 @@ from shared.ir.destination import Destination
 from shared.ir.http import HttpListener
 from shared.ir.match import MapEntry
 from shared.ir.tcp import TcpListener
+from shared.ir.telemetry import AlsAccessLog, FilterPosition, HealthCheckLog, OpenTelemetryAccessLog, Tracing
 from shared.ir.tls import TlsCertificate
 from shared.ir.udp import UdpListener
 
@@ -28,6 +29,8 @@ class JsonAccessLog(IR, frozen=True):
 class AccessLog(IR, frozen=True):
     text: tuple[TextAccessLog, ...] = ()
     json: tuple[JsonAccessLog, ...] = ()
+    als: tuple[AlsAccessLog, ...] = ()
+    open_telemetry: tuple[OpenTelemetryAccessLog, ...] = ()
 
 
 class Metrics(IR, frozen=True):
@@ -54,6 +57,9 @@ class GatewayShard(IR, frozen=True):
     """`ir.xds.<ns>.<name>.gateway`. `*_listeners` are listener keys (shards.py) in the Gateway's order."""
 
     access_log: AccessLog | None = None
+    tracing: Tracing | None = None
+    health_check_log: HealthCheckLog | None = None
+    filter_order: tuple[FilterPosition, ...] = ()
     metrics: Metrics | None = None
     global_resources: GlobalResources | None = None
     ready_listener: ReadyListener | None = None
@@ -66,6 +72,9 @@ class Xds(IR, frozen=True):
     """One Gateway's whole xDS IR, assembled: what Envoy Gateway calls `ir.Xds`."""
 
     access_log: AccessLog | None = None
+    tracing: Tracing | None = None
+    health_check_log: HealthCheckLog | None = None
+    filter_order: tuple[FilterPosition, ...] = ()
     metrics: Metrics | None = None
     global_resources: GlobalResources | None = None
     ready_listener: ReadyListener | None = None

@@ -92,6 +92,7 @@ class HttpListener(IR, frozen=True):
     grpc: GrpcSettings | None = None
     tls_overlaps: bool = False
     is_http2: bool = False
+    request_id: str | None = None
     preserve_route_order: bool = False
     routes: tuple[HttpRoute, ...] = ()
 

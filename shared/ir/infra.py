@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from shared.ir.base import IR
+from shared.ir.telemetry import MetricSink
 
 
 class ListenerPort(IR, frozen=True):
@@ -44,6 +45,7 @@ class ProxyInfra(IR, frozen=True):
     listeners: tuple[ProxyListener, ...] = ()
     addresses: tuple[str, ...] = ()
     config: dict[str, Any] | None = None
+    resolved_metric_sinks: tuple[MetricSink, ...] = ()
 
 
 class Infra(IR, frozen=True):

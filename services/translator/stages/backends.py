@@ -127,8 +127,8 @@ def protocol_of(app_protocol: str | None, default: AppProtocol) -> AppProtocol:
 
 
 @query
-def backend_upstream(db: Db, namespace: str, name: str, default: AppProtocol) -> Upstream:
-    """Envoy Gateway's Backend, spoken to as `default` unless it says otherwise."""
+def backend_upstream(db: Db, namespace: str, name: str, default: AppProtocol, sockets: bool = False) -> Upstream:
+    """Envoy Gateway's Backend, spoken to as `default` unless it says otherwise. Routes may not use Unix sockets."""
     if not settings(db).backend:
         return _problem("Backend is disabled in Envoy Gateway configuration", "UnsupportedValue")
     row = db.get(BACKENDS, ObjectRef(ENVOY, "Backend", namespace, name))
@@ -138,7 +138,7 @@ def backend_upstream(db: Db, namespace: str, name: str, default: AppProtocol) ->
         return _problem(f"Backend {namespace}/{name} {why}", "BackendNotFound" if invalid is None else "InvalidBackendRef")
     if (problem := backend_fault(row, settings(db).running_on_host)) is not None:
         return Upstream(problem=problem)
-    if any(e.unix is not None for e in row.spec.endpoints):
+    if not sockets and any(e.unix is not None for e in row.spec.endpoints):
         return _problem("unix domain sockets are not supported in backend references", "UnsupportedAddressType")
     protocol = default
     for each in row.spec.app_protocols:

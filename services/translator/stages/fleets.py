@@ -17,7 +17,7 @@ from services.translator.stages.tables import (
     SERVICES_BY_OWNER,
     settings,
 )
-from services.translator.stages.telemetry import access_log, metrics
+from services.translator.stages.telemetry import filter_order, observability
 from shared.api.envoy import EnvoyProxySpec
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Db, query
@@ -40,10 +40,14 @@ def gateway_shard(db: Db, fleet: GatewayRef) -> GatewayShard:
     if gateway is None:
         return GatewayShard()
     spec = effective(db, gateway).spec
+    seen = observability(db, gateway)
     cluster = proxy_service_cluster(db, fleet)
     return GatewayShard(
-        access_log=access_log(spec),
-        metrics=metrics(spec),
+        access_log=seen.access_log,
+        tracing=seen.tracing,
+        health_check_log=seen.health_check_log,
+        filter_order=filter_order(spec),
+        metrics=seen.metrics,
         global_resources=GlobalResources(proxy_service_cluster=cluster) if cluster is not None else None,
         # on a host the proxy's admin interface tells readiness; a fixed port would be one too few for several fleets
         ready_listener=None
@@ -117,6 +121,7 @@ def infra(db: Db, fleet: GatewayRef) -> Infra:
         listeners=tuple(_ports(db, fleet)),
         addresses=tuple(a.value for a in lead_row.spec.addresses if a.type == "IPAddress") if lead_row is not None else (),
         config=effective(db, gateway).raw if gateway is not None else None,
+        resolved_metric_sinks=observability(db, gateway).metric_sinks if gateway is not None else (),
     )
     return Infra(proxy=proxy)
 

@@ -14,6 +14,7 @@ from services.translator.stages.proxies import effective, fleet_of
 from services.translator.stages.routes import ATTACHED_ROUTES
 from services.translator.stages.statuses import gateway_id, part, rejections
 from services.translator.stages.tables import FAILED, GATEWAYS, INFRA_STATUS
+from services.translator.stages.telemetry import observability
 from services.translator.stages.upstream_tls import gateway_client
 from shared.api.gateway import Gateway
 from shared.core.refs import ObjectRef
@@ -38,6 +39,8 @@ def gateway_status(db: Db, gateway: ObjectRef) -> Mapping[tuple[ObjectRef, str],
     else:
         listeners = listeners_of(db, gateway)
         _accepted(listeners, conditions)
+        if (fault := observability(db, gateway).fault) is not None:
+            conditions.set("Accepted", False, "InvalidParameters", fault)
         _references(db, gateway, row, conditions)
         addresses = _programmed(db, gateway, row, conditions)
         if addresses:

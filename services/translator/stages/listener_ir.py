@@ -69,6 +69,7 @@ def _http(db: Db, found: Judged, spec: EnvoyProxySpec, common: dict[str, Any]) -
         path=PathSettings(merge_slashes=True, escaped_slashes_action="UnescapeAndRedirect"),
         tls=_tls(found),
         grpc=_grpc(spec, db.fold(SPEAKS_GRPC, (found.gateway, found.spec.name))),
+        request_id=spec.telemetry.request_id.tracing if spec.telemetry.request_id is not None else None,
         tls_overlaps=found.overlaps,
         preserve_route_order=spec.preserve_route_order,
     )

@@ -1,40 +1,63 @@
-"""Access logs and statistics of a fleet, as its EnvoyProxy asks; what it asks that is not supported yet is named."""
+"""Logs, traces and statistics of a fleet, as its EnvoyProxy asks; what it asks that is not supported yet is named."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from shared.api.envoy import AccessLogFormat, AccessLogSetting, EnvoyProxySpec
-from shared.ir.gateway import AccessLog, JsonAccessLog, Metrics, TextAccessLog
-from shared.ir.match import MapEntry
+import msgspec
 
-_DEFAULT = "/dev/stdout"
+from services.translator.stages.access_logs import access_log, entries
+from services.translator.stages.collectors import Telemeter, Unusable, destination
+from services.translator.stages.gateways import gateway_row
+from services.translator.stages.proxies import effective, merges_gateways
+from shared.api.base import ObjectMeta
+from shared.api.envoy import EnvoyProxySpec
+from shared.api.telemetry import CustomTag, Fraction, HealthCheckLogSpec, ProxyMetrics, ProxyTracing
+from shared.core.refs import ObjectRef
+from shared.incremental import Db, query
+from shared.ir import telemetry as ir
+from shared.ir.gateway import AccessLog, Metrics
 
 UNSUPPORTED = (
     "spec.mergeBackends",
-    "spec.filterOrder",
     "spec.luaValidation",
     "spec.lua",
     "spec.dynamicModules",
     "spec.geoIP",
-    "spec.telemetry.tracing",
-    "spec.telemetry.requestID",
-    "spec.telemetry.healthCheckLog",
-    "spec.telemetry.metrics.sinks",
     "spec.telemetry.metrics.prometheus",
 )
 """Fields of an EnvoyProxy that have no effect yet."""
+_COLLECTOR_FIELDS = ("backendSettings", "backendRef")
+_DEFAULT_LOG = "/dev/stdout"
+
+
+class Observability(msgspec.Struct, frozen=True):
+    """All of a Gateway's telemetry; after a `fault` nothing more is set up, and the Gateway is told."""
+
+    access_log: AccessLog | None = None
+    tracing: ir.Tracing | None = None
+    metrics: Metrics | None = None
+    metric_sinks: tuple[ir.MetricSink, ...] = ()
+    health_check_log: ir.HealthCheckLog | None = None
+    fault: str | None = None
 
 
 def unsupported_fields(raw: dict[str, Any]) -> tuple[str, ...]:
-    """Those of them that an EnvoyProxy object sets, and access log sinks of a kind that is not supported yet."""
+    """Those of them that an EnvoyProxy object sets, and what it sets of a collector beyond its backends."""
     found = [path for path in UNSUPPORTED if _at(raw, path.split(".")) is not None]
-    for i, setting in enumerate(_at(raw, ["spec", "telemetry", "accessLog", "settings"]) or ()):
-        for j, sink in enumerate(setting.get("sinks") or ()):
-            if sink.get("type") != "File":
-                found.append(f"spec.telemetry.accessLog.settings[{i}].sinks[{j}].type: {sink.get('type')}")
+    found += _inside(_at(raw, ["spec", "telemetry"]), "spec.telemetry")
     return tuple(found)
+
+
+def _inside(value: Any, path: str) -> Iterator[str]:
+    items = value.items() if isinstance(value, dict) else ()
+    for key, inner in items:
+        if key in _COLLECTOR_FIELDS:
+            yield f"{path}.{key}"
+        yield from _inside(inner, f"{path}.{key}")
+    for i, inner in enumerate(value if isinstance(value, list) else ()):
+        yield from _inside(inner, f"{path}[{i}]")
 
 
 def _at(value: Any, path: list[str]) -> Any:
@@ -45,39 +68,111 @@ def _at(value: Any, path: list[str]) -> Any:
     return value
 
 
-def access_log(spec: EnvoyProxySpec) -> AccessLog | None:
-    """JSON to standard output where nothing is said; None where it is switched off."""
-    log = spec.telemetry.access_log
-    if log is not None and log.disable:
-        return None
-    if log is None or not log.settings:
-        return AccessLog(json=(JsonAccessLog(path=_DEFAULT),))
-    made = [one for setting in log.settings for one in _setting(setting)]
-    return AccessLog(
-        text=tuple(m for m in made if isinstance(m, TextAccessLog)), json=tuple(m for m in made if isinstance(m, JsonAccessLog))
-    )
+@query
+def observability(db: Db, gateway: ObjectRef) -> Observability:
+    """What one Gateway's proxies log, trace and count."""
+    found = effective(db, gateway)
+    spec = found.spec.telemetry
+    raw = found.raw or {}
+    meta = raw.get("metadata", {})
+    proxy = ObjectMeta(name=meta.get("name", ""), namespace=meta.get("namespace", ""))
+    who = Telemeter(gateway, proxy, found.spec.routing_type == "Service")
+    done: dict[str, Any] = {}
+    what = "access log"
+    try:
+        done["access_log"] = access_log(db, who, spec.access_log)
+        what = "tracing"
+        if spec.tracing is not None:
+            provider = _at(raw, ["spec", "telemetry", "tracing", "provider"]) or {}
+            done["tracing"] = _tracing(db, who, spec.tracing, provider)
+        what = "metrics"
+        if spec.metrics is not None:
+            done["metric_sinks"] = _metric_sinks(db, who, spec.metrics)
+            done["metrics"] = _metrics(spec.metrics)
+    except Unusable as e:
+        return Observability(**done, fault=f"Invalid {what} backendRefs in the referenced EnvoyProxy: {e}")
+    return Observability(**done, health_check_log=_health_check_log(spec.health_check_log))
 
 
-def _setting(setting: AccessLogSetting) -> Iterator[TextAccessLog | JsonAccessLog]:
-    form = setting.format or AccessLogFormat(type="JSON")
-    entries = tuple(MapEntry(key=k, value=form.json[k]) for k in sorted(form.json))
-    if not setting.sinks:
-        yield JsonAccessLog(path=_DEFAULT, json=entries, cel_matches=setting.matches, log_type=setting.type)
-    for sink in setting.sinks:
-        if sink.type != "File" or sink.file is None:
-            continue
-        if form.type == "Text":
-            yield TextAccessLog(path=sink.file.path, format=form.text, cel_matches=setting.matches, log_type=setting.type)
-        else:
-            yield JsonAccessLog(path=sink.file.path, json=entries, cel_matches=setting.matches, log_type=setting.type)
-
-
-def metrics(spec: EnvoyProxySpec) -> Metrics | None:
-    found = spec.telemetry.metrics
-    if found is None:
-        return None
+def _metrics(found: ProxyMetrics) -> Metrics:
     return Metrics(
         enable_virtual_host_stats=found.enable_virtual_host_stats,
         enable_per_endpoint_stats=found.enable_per_endpoint_stats,
         enable_request_response_sizes_stats=found.enable_request_response_sizes_stats,
     )
+
+
+def _metric_sinks(db: Db, who: Telemeter, spec: ProxyMetrics) -> tuple[ir.MetricSink, ...]:
+    """One sink an address."""
+    sinks: dict[tuple[str, int], ir.MetricSink] = {}
+    for i, each in enumerate(spec.sinks):
+        sink = each.open_telemetry
+        if sink is None or not (sink.backend_refs or sink.host):
+            continue
+        where, authority = destination(db, who, f"metrics_otel_{i}", sink, "GRPC")
+        first = where.settings[0].endpoints[0]
+        made = ir.MetricSink(
+            destination=where,
+            authority=authority,
+            headers=tuple(ir.HttpHeader(name=h.name, value=h.value) for h in sink.headers),
+            resource_attributes=sink.resource_attributes or None,
+            report_counters_as_deltas=sink.report_counters_as_deltas,
+            report_histograms_as_deltas=sink.report_histograms_as_deltas,
+        )
+        sinks.setdefault((first.host, first.port), made)
+    return tuple(sinks.values())
+
+
+def _tracing(db: Db, who: Telemeter, spec: ProxyTracing, provider: dict[str, Any]) -> ir.Tracing:
+    where, authority = destination(db, who, "tracing", spec.provider, "GRPC" if spec.provider.type == "OpenTelemetry" else None)
+    row = gateway_row(db, who.gateway)
+    merged = merges_gateways(db, row.spec.gateway_class_name)
+    own_name = row.spec.gateway_class_name if merged else f"{who.gateway.name}.{who.gateway.namespace}"
+    otel = spec.provider.open_telemetry
+    return ir.Tracing(
+        service_name=spec.provider.service_name if spec.provider.service_name is not None else own_name,
+        authority=authority,
+        sampling_rate=float(spec.sampling_rate) if spec.sampling_rate is not None else _percent(spec.sampling_fraction),
+        client_sampling_rate=_percent(spec.client_sampling_fraction) if spec.client_sampling_fraction is not None else None,
+        overall_sampling_rate=_percent(spec.overall_sampling_fraction) if spec.overall_sampling_fraction is not None else None,
+        custom_tags=tuple(ir.CustomTagEntry(key=k, value=_tag(spec.custom_tags[k])) for k in sorted(spec.custom_tags)),
+        tags=entries(spec.tags),
+        resource_attributes=entries(otel.resource_attributes) if otel is not None else (),
+        destination=where,
+        provider=provider,
+        headers=tuple(ir.HttpHeader(name=h.name, value=h.value) for h in otel.headers) if otel is not None else (),
+        span_name=ir.SpanName(client=spec.span_name.client, server=spec.span_name.server) if spec.span_name is not None else None,
+    )
+
+
+def _percent(fraction: Fraction | None) -> float:
+    """All of it where nothing is said."""
+    if fraction is None:
+        return 100.0
+    return min(100.0, max(0.0, fraction.numerator * 100 / (fraction.denominator or 100)))
+
+
+def _tag(spec: CustomTag) -> ir.CustomTag:
+    environment, header = spec.environment, spec.request_header
+    return ir.CustomTag(
+        type=spec.type,
+        literal=ir.LiteralTag(value=spec.literal.value) if spec.literal is not None else None,
+        environment=ir.NamedTag(name=environment.name, default_value=environment.default_value) if environment is not None else None,
+        request_header=ir.NamedTag(name=header.name, default_value=header.default_value) if header is not None else None,
+    )
+
+
+def _health_check_log(spec: HealthCheckLogSpec | None) -> ir.HealthCheckLog | None:
+    """No matches mean all results, no sinks standard output."""
+    if spec is None:
+        return None
+    paths = [sink.file.path for sink in spec.sinks if sink.file is not None] if spec.sinks else [_DEFAULT_LOG]
+    return ir.HealthCheckLog(
+        always_log_health_check_failures=not spec.matches or "Failure" in spec.matches,
+        always_log_health_check_success=not spec.matches or "Success" in spec.matches,
+        file_sinks=tuple(ir.HealthCheckLogFile(path=p) for p in paths),
+    )
+
+
+def filter_order(spec: EnvoyProxySpec) -> tuple[ir.FilterPosition, ...]:
+    return tuple(ir.FilterPosition(name=f.name, before=f.before, after=f.after) for f in spec.filter_order)

@@ -1,0 +1,118 @@
+"""Telemetry that leaves the proxy over the network, with the field names of Envoy Gateway v1.9's IR."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.ir.base import IR
+from shared.ir.destination import Destination
+from shared.ir.match import MapEntry
+
+
+class HttpHeader(IR, frozen=True):
+    name: str
+    value: str = ""
+
+
+class AlsHttp(IR, frozen=True):
+    request_headers: tuple[str, ...] = ()
+    response_headers: tuple[str, ...] = ()
+    response_trailers: tuple[str, ...] = ()
+
+
+class AlsAccessLog(IR, frozen=True):
+    """Envoy's own access log service over gRPC; `type` is HTTP or TCP."""
+
+    destination: Destination
+    name: str = ""
+    type: str = "HTTP"
+    text: str | None = None
+    attributes: tuple[MapEntry, ...] = ()
+    http: AlsHttp | None = None
+    cel_matches: tuple[str, ...] = ()
+    log_type: str | None = None
+
+
+class OpenTelemetryAccessLog(IR, frozen=True):
+    destination: Destination
+    authority: str = ""
+    text: str | None = None
+    attributes: tuple[MapEntry, ...] = ()
+    resource_attributes: tuple[MapEntry, ...] = ()
+    headers: tuple[HttpHeader, ...] = ()
+    cel_matches: tuple[str, ...] = ()
+    log_type: str | None = None
+
+
+class LiteralTag(IR, frozen=True):
+    value: str = ""
+
+
+class NamedTag(IR, frozen=True):
+    name: str
+    default_value: str | None = None
+
+
+class CustomTag(IR, frozen=True):
+    """One of the fields, as `type` says: Literal, Environment or RequestHeader."""
+
+    type: str
+    literal: LiteralTag | None = None
+    environment: NamedTag | None = None
+    request_header: NamedTag | None = None
+
+
+class CustomTagEntry(IR, frozen=True):
+    key: str
+    value: CustomTag
+
+
+class SpanName(IR, frozen=True):
+    client: str | None = None
+    server: str | None = None
+
+
+class Tracing(IR, frozen=True):
+    """Rates are percentages (0 to 100). `provider` is the EnvoyProxy's field as it was written."""
+
+    service_name: str
+    provider: dict[str, Any]
+    destination: Destination
+    authority: str = ""
+    sampling_rate: float = 0
+    client_sampling_rate: float | None = None
+    overall_sampling_rate: float | None = None
+    custom_tags: tuple[CustomTagEntry, ...] = ()
+    tags: tuple[MapEntry, ...] = ()
+    resource_attributes: tuple[MapEntry, ...] = ()
+    headers: tuple[HttpHeader, ...] = ()
+    span_name: SpanName | None = None
+
+
+class MetricSink(IR, frozen=True):
+    """Where a proxy sends its statistics; part of its bootstrap."""
+
+    destination: Destination
+    authority: str = ""
+    headers: tuple[HttpHeader, ...] = ()
+    resource_attributes: dict[str, str] | None = None
+    report_counters_as_deltas: bool = False
+    report_histograms_as_deltas: bool = False
+
+
+class HealthCheckLogFile(IR, frozen=True):
+    path: str
+
+
+class HealthCheckLog(IR, frozen=True):
+    """Which results of active health checks are logged; transitions always are."""
+
+    always_log_health_check_failures: bool = False
+    always_log_health_check_success: bool = False
+    file_sinks: tuple[HealthCheckLogFile, ...] = ()
+
+
+class FilterPosition(IR, frozen=True):
+    name: str
+    before: str | None = None
+    after: str | None = None
