@@ -11,7 +11,9 @@ from services.xds_server.derive.routes import resolved
 from services.xds_server.derive.tables import (
     GATEWAYS,
     LISTENERS,
+    OPTIONS,
     ROUTES,
+    VALIDATE,
     Outputs,
     gateway_metrics,
     opener,
@@ -20,11 +22,12 @@ from services.xds_server.derive.tables import (
     shape,
     whole,
 )
-from services.xds_server.render import destinations, endpoints, listeners
+from services.xds_server.render import checks, destinations, endpoints, listeners
 from services.xds_server.render.destinations import ClusterPlan
 from services.xds_server.render.tls import listener_secrets, setting_secrets
 from services.xds_server.render.types import (
     CLUSTER,
+    CLUSTER_MESSAGE,
     ENDPOINT,
     LISTENER,
     SECRET,
@@ -106,7 +109,10 @@ def clusters(db: Db, plans: Plans) -> dict[Need, Rendered]:
         if not endpoints.addressed(plan):
             continue
         assignment = endpoints.assignment(with_endpoints(db, plan, known)) if destinations.is_dns(plan) else None
-        out[CLUSTER, name] = destinations.cluster(plan, metrics, assignment)
+        made = destinations.cluster(plan, metrics, assignment)
+        if db.get(OPTIONS, VALIDATE) and (fault := checks.found(CLUSTER_MESSAGE, made.body)) is not None:
+            raise Unrenderable(f"cluster {name}: {fault}")
+        out[CLUSTER, name] = made
         for setting in plan.settings:
             if setting.tls is not None:
                 out |= {(SECRET, n): s for n, s in setting_secrets(setting, opener(db)).items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from services.xds_server.derive.routes import FIRST_FILTER, ROUTE_OUTPUTS, ROUTES_OF_HOST, RouteKey
+from services.xds_server.derive.routes import FIRST_FILTER, ROUTE_OUTPUTS, ROUTES_OF_HOST, VIRTUAL_HOST_MESSAGE, RouteKey
 from services.xds_server.derive.tables import (
     LISTENERS,
     OPTIONS,
@@ -18,11 +18,12 @@ from services.xds_server.derive.tables import (
     opener,
     positions,
 )
-from services.xds_server.render import listeners, routes
+from services.xds_server.render import checks, listeners, routes
 from services.xds_server.render.parts import MODULUS, JoinParts, Part, Parts
 from services.xds_server.render.tls import listener_secrets
 from services.xds_server.render.types import (
     LISTENER,
+    LISTENER_MESSAGE,
     ROUTE,
     ROUTE_MESSAGE,
     Need,
@@ -34,12 +35,11 @@ from shared.features.parts.xds_values import Unrenderable
 from shared.incremental import Collection, Db, fold, query
 from shared.ir.http import HttpListener
 from shared.ir.shards import GATEWAY
-from shared.xds.message import Fields, encode
+from shared.xds.message import BadMessage, Fields, encode
 
 # what Envoy's limit is raised to where some direct response is larger
 LARGER_DIRECT_RESPONSE_LIMIT = 1 << 20
 _VIRTUAL_HOSTS_FIELD = 2
-_VIRTUAL_HOST_MESSAGE = "envoy.config.route.v3.VirtualHost"
 
 
 @query
@@ -50,13 +50,14 @@ def listener_fault(db: Db, key: str) -> str | None:
         return None
     if not listener.address:
         return f"listener {listener.name} has no address"
-    if listener.tls is None:
-        return None
     try:
-        listener_secrets(listener.tls, opener(db))
-    except Unrenderable as e:
+        if listener.tls is not None:
+            listener_secrets(listener.tls, opener(db))
+        if not db.get(OPTIONS, VALIDATE):
+            return None
+        return checks.found(LISTENER_MESSAGE, listeners.listener([listener], [{}], None).body)
+    except (Unrenderable, BadMessage) as e:
         return str(e)
-    return None
 
 
 def shard_faults(db: Db) -> dict[str, tuple[str, ...]]:
@@ -138,7 +139,7 @@ def virtual_hosts(db: Db, at: RouteKey) -> Mapping[str, Parts]:
     if place is None:
         return {}
     inside = db.fold(ROUTES_OF_HOST, at)
-    head = encode(_VIRTUAL_HOST_MESSAGE, routes.virtual_host(place.listener, hostname, place.stats))
+    head = encode(VIRTUAL_HOST_MESSAGE, routes.virtual_host(place.listener, hostname, place.stats))
     order = (place.position, inside.first, hostname, place.rank)
     mark = (digest(head + repr(order).encode()) + inside.digest) % MODULUS
     data = framed(_VIRTUAL_HOSTS_FIELD, b"".join((head, *inside.data())))

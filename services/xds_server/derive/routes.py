@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from services.xds_server.derive.tables import LISTENERS, OPTIONS, ROUTES, VALIDATE, listener_of, shape
-from services.xds_server.render import routes
+from services.xds_server.render import checks, routes
 from services.xds_server.render.parts import JoinParts, Only, Part, Parts
 from services.xds_server.render.types import (
     digest,
@@ -17,13 +18,14 @@ from shared.features.route.direct_response.ir import DirectResponse
 from shared.features.route.direct_response.xds import body
 from shared.incremental import Collection, Db, MinBy, fold, query
 from shared.ir.assemble import resolved_route
-from shared.ir.http import HttpRoute
+from shared.ir.http import HttpListener, HttpRoute
 from shared.ir.order import match_key, order_key
-from shared.xds.message import BadMessage, Fields, encode
+from shared.xds.message import BadMessage, Fields
 
 # Envoy's own limit
 DIRECT_RESPONSE_LIMIT = 4096
 _ROUTES_FIELD = 3
+VIRTUAL_HOST_MESSAGE = "envoy.config.route.v3.VirtualHost"
 _ROUTE_ENTRY_MESSAGE = "envoy.config.route.v3.Route"
 
 
@@ -44,6 +46,12 @@ def resolved(db: Db, route: HttpRoute) -> HttpRoute:
     if any(s.endpoints for s in settings):
         return route
     return resolved_route(route, lambda ref: shape(db, ref))
+
+
+@functools.lru_cache(maxsize=4096)
+def host_fault(hostname: str) -> str | None:
+    """What Envoy would refuse in a host's virtual host."""
+    return checks.fault(VIRTUAL_HOST_MESSAGE, routes.virtual_host(HttpListener(name="any"), hostname, False))
 
 
 @query
@@ -69,19 +77,16 @@ def refused(route: HttpRoute) -> HttpRoute:
 def checked(route: HttpRoute, validate: bool) -> tuple[bytes | None, str | None]:
     """Serialised Route, and what is wrong with it. Where its match cannot stand either, there is no route at all."""
     try:
-        fields = routes.route(route)
-        fault = next(routes.faults(fields), None) if validate else None
+        data, fault = checks.checked(_ROUTE_ENTRY_MESSAGE, routes.route(route), validate)
         if fault is None:
-            return encode(_ROUTE_ENTRY_MESSAGE, fields), None
+            return data, None
     except (Unrenderable, BadMessage) as e:
         fault = str(e)
     try:
-        stand_in = routes.route(refused(route))
-    except Unrenderable:
+        stand_in, worse = checks.checked(_ROUTE_ENTRY_MESSAGE, routes.route(refused(route)), validate)
+    except (Unrenderable, BadMessage):
         return None, fault
-    if any(routes.faults(stand_in)):
-        return None, fault
-    return encode(_ROUTE_ENTRY_MESSAGE, stand_in), fault
+    return (stand_in if worse is None else None), fault
 
 
 def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
@@ -96,6 +101,9 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
     filters: dict[str, Fields] = {}
     problems: list[str] = []
     for n, each in enumerate(shard.routes):
+        if validate and (bad := host_fault(each.hostname)) is not None:
+            problems.append(f"{each.name}: {bad}")
+            continue
         route = resolved(db, each)
         data, fault = checked(route, validate)
         if fault is not None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from services.xds_server.render.destinations import per_setting
-from shared.features.parts.regex import regex_fault
 from shared.features.parts.xds_values import Unrenderable, given, metadata, string_matcher, wrapped
 from shared.features.route.cors import xds as cors
 from shared.features.route.direct_response import xds as direct_response
@@ -118,38 +115,3 @@ def virtual_host(listener: HttpListener, hostname: str, stats: bool) -> Fields:
     if stats:
         out["virtual_clusters"] = [{"name": flat, "headers": [{"name": ":authority", "string_match": {"prefix": hostname}}]}]
     return out
-
-
-_LINE = re.compile(r"[^\0\r\n]*")
-_ONE_LINE = ("value", "prefix_rewrite", "path_redirect", "host_redirect", "host_rewrite_literal", "host_rewrite_header")
-# What Envoy's own validation asks of strings, by the name of their field.
-RULES: Mapping[str, tuple[re.Pattern[str], str]] = {
-    "path_separated_prefix": (re.compile(r"[^?#]+[^?#/]"), "a path prefix must not hold '?' or '#'"),
-    "key": (re.compile(r"[^\0\r\n]+"), "a header needs a name of one line"),
-    **dict.fromkeys(_ONE_LINE, (_LINE, "no line break or NUL may stand here")),
-}
-_STATUSES = range(200, 600)
-
-
-def faults(fields: Any) -> Iterator[str]:
-    """What Envoy would refuse in rendered fields, a sentence each: one bad regex would freeze a whole RouteConfiguration."""
-    if isinstance(fields, Mapping):
-        for name, value in fields.items():
-            if isinstance(value, str):
-                yield from _text_faults(name, value)
-            elif name == "direct_response" and value["status"] not in _STATUSES:
-                yield f"a direct response cannot have status {value['status']}"
-            else:
-                yield from faults(value)
-    elif isinstance(fields, (list, tuple)):
-        for value in fields:
-            yield from faults(value)
-
-
-def _text_faults(name: str, value: str) -> Iterator[str]:
-    if name == "regex":
-        fault = regex_fault(value) if value else "an empty regex"
-        if fault is not None:
-            yield fault
-    elif name in RULES and not RULES[name][0].fullmatch(value):
-        yield f"{value!r}: {RULES[name][1]}"
