@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from services.xds_server.render.types import Need, Rendered, framed
+from services.xds_server.render.types import Need, Rendered, frame, framed
 
 
 class Resource(NamedTuple):
@@ -31,7 +31,7 @@ ResourceChanges = dict[str, TypeChanges]
 
 
 def resource(type_url: str, name: str, content: Rendered) -> Resource:
-    any_bytes = framed(1, type_url.encode()) + framed(2, content.body)
+    any_bytes = b"".join((framed(1, type_url.encode()), frame(2, len(content.body)), content.body))
     return Resource(name, content.version, any_bytes, content.needs, content.place)
 
 

@@ -21,7 +21,6 @@ import msgspec
 
 from shared.runtime import logs
 from shared.runtime.config import Logging
-from tests.bench.bare_ads import cold_start as envoy_cold_start
 from tests.bench.bare_ads import measure as envoy_cost
 from tests.bench.scenario import Result, Streams, measure, soak, streams
 
@@ -100,7 +99,7 @@ async def main() -> int:
         print(f"{routes:,} routes …", file=sys.stderr, flush=True)
         envoy = await envoy_cost(routes, max(5, min(options.edits, 20)), "rendered")
         with tempfile.TemporaryDirectory() as folder:
-            results.append(await measure(Path(folder), routes, options.edits, envoy, await envoy_cold_start(routes)))
+            results.append(await measure(Path(folder), routes, options.edits, envoy))
         print(table(results[-1:]), file=sys.stderr, flush=True)
     print(table(results))
     options.json.write_bytes(msgspec.json.format(msgspec.json.encode({"about": about, "results": results})))

@@ -167,8 +167,8 @@ async def _served(p: Pipeline, acks: Acks, routes: int) -> bool:
     return int(msgspec.json.decode(commit).get("shards", 0)) >= routes + 3
 
 
-async def measure(root: Path, routes: int, edits: int, envoy: Cost, envoy_cold_start: float) -> Result:
-    """`envoy`, `envoy_cold_start`: its own cost for the same configuration, from a bare ADS server in the same run."""
+async def measure(root: Path, routes: int, edits: int, envoy: Cost) -> Result:
+    """`envoy`: its own cost for the same configuration, from a bare ADS server in the same run."""
     async with running(root, routes) as s:
         at = routes // 2
         name = f"routes/{at // 100}/{at}.yaml"
@@ -193,7 +193,7 @@ async def measure(root: Path, routes: int, edits: int, envoy: Cost, envoy_cold_s
             cpu_per_edit_ms=used,
             memory_mib=memory(s.pids),
             cold_start_s=s.cold_start,
-            envoy_cold_start_s=envoy_cold_start,
+            envoy_cold_start_s=envoy.cold_start,
         )
 
 
@@ -214,11 +214,21 @@ class Soak(msgspec.Struct, frozen=True, rename="camel"):
 
 
 async def soak(root: Path, edits: int) -> Soak:
-    """Edits as fast as they are acknowledged, new names and old ones: memory must stay flat."""
+    """Edits as fast as they are acknowledged; every fifth is a new route, under a name never used before, in place of another: memory must
+    stay flat."""
     async with running(root, 100) as s:
-        for n in range(100):
-            await s.edit(f"routes/0/{n % 50}.yaml", route(n % 50, f"warm-{n}"))
+
+        async def one(n: int) -> None:
+            fresh = f"routes/0/new-{n}.yaml"
+            if n % 5:
+                await s.edit(f"routes/0/{n % 50}.yaml", route(n % 50, f"soak-{n}"))
+                return
+            (s.p.folder / f"routes/0/new-{n - 5}.yaml").unlink(missing_ok=True)
+            await s.edit(fresh, route(1000 + n, "new"))
+
+        for n in range(200):
+            await one(n)
         start = memory(s.pids)
-        for n in range(edits):
-            await s.edit(f"routes/0/{n % 50}.yaml", route(n % 50, f"soak-{n}"))
+        for n in range(200, 200 + edits):
+            await one(n)
         return Soak(edits, start, memory(s.pids))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from services.xds_server.render.types import framed
+from services.xds_server.render.types import frame, framed
 from services.xds_server.resources import Resource
 from shared.xds.message import decode
 
@@ -80,10 +80,11 @@ def _text(field: int, value: str) -> bytes:
 
 
 def delta_response(response: Response) -> bytes:
-    """DeltaDiscoveryResponse; resources are already serialised, so this only puts bytes side by side."""
+    """DeltaDiscoveryResponse; resources are already serialised, so this only puts bytes side by side, copying them once."""
     parts = [_text(1, response.version)]
     for r in response.resources:
-        parts.append(framed(2, b"".join((_text(3, r.name), _text(1, r.version), framed(2, r.any_bytes)))))
+        head = b"".join((_text(3, r.name), _text(1, r.version), frame(2, len(r.any_bytes))))
+        parts += (frame(2, len(head) + len(r.any_bytes)), head, r.any_bytes)
     parts.append(_text(4, response.type_url))
     parts.append(_text(5, response.nonce))
     parts += [framed(6, name.encode()) for name in response.removed]
@@ -93,7 +94,8 @@ def delta_response(response: Response) -> bytes:
 def sotw_response(response: Response) -> bytes:
     """DiscoveryResponse."""
     parts = [_text(1, response.version)]
-    parts += [framed(2, r.any_bytes) for r in response.resources]
+    for r in response.resources:
+        parts += (frame(2, len(r.any_bytes)), r.any_bytes)
     parts.append(_text(4, response.type_url))
     parts.append(_text(5, response.nonce))
     return b"".join(parts)

@@ -34,6 +34,9 @@ class Rendered(NamedTuple):
     place: str = ""
 
 
+_SMALL = tuple(bytes((n,)) for n in range(0x80))
+
+
 def digest(data: bytes) -> int:
     """A number that stands for the bytes; 128 bits, so that sums of them can stand for sets."""
     return int.from_bytes(hashlib.blake2b(data, digest_size=16).digest(), "big")
@@ -46,6 +49,8 @@ def rendered(type_url: str, fields: Fields, needs: tuple[Need, ...] = (), place:
 
 
 def varint(n: int) -> bytes:
+    if n < 0x80:
+        return _SMALL[n]
     out = bytearray()
     while n > 0x7F:
         out.append(n & 0x7F | 0x80)
@@ -54,6 +59,11 @@ def varint(n: int) -> bytes:
     return bytes(out)
 
 
+def frame(field: int, size: int) -> bytes:
+    """What stands before the `size` bytes of a length-delimited protobuf field."""
+    return varint(field << 3 | 2) + varint(size)
+
+
 def framed(field: int, data: bytes) -> bytes:
     """One length-delimited protobuf field. A repeated field is the concatenation of its framed members."""
-    return b"".join((varint(field << 3 | 2), varint(len(data)), data))
+    return frame(field, len(data)) + data
