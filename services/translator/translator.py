@@ -17,6 +17,7 @@ from services.translator.emit.outputs import INFRA, OUTPUTS, SHARDS, STATUSES
 from services.translator.settings import Environment, TranslatorSettings
 from services.translator.stages.attach import attachments
 from services.translator.stages.gateways import members
+from services.translator.stages.listener_sets import gateway_of
 from services.translator.stages.proxies import fleet_of
 from services.translator.stages.tables import ENVIRONMENT, FAILED, INFRA_STATUS, INVALID, LATE, XDS_STATUS, table_of
 from shared.api.parse import Invalid, parse
@@ -203,4 +204,5 @@ class Translator:
             return (key,)
         if not isinstance(key, ObjectRef):
             return (key[0],)
-        return (fleet_of(self.db, key),) if key.kind == "Gateway" else [each.fleet for each in attachments(self.db, key)]
+        gateway = gateway_of(self.db, key) if key.kind == "ListenerSet" else key if key.kind == "Gateway" else None
+        return (fleet_of(self.db, gateway),) if gateway is not None else [each.fleet for each in attachments(self.db, key)]

@@ -40,6 +40,17 @@ class AllowedRoutes(Spec, frozen=True):
     kinds: tuple[RouteGroupKind, ...] = ()
 
 
+class ListenerNamespaces(Spec, frozen=True):
+    """Whose ListenerSets a Gateway takes: nobody's unless it says so."""
+
+    from_: str = msgspec.field(default="None", name="from")
+    selector: LabelSelector | None = None
+
+
+class AllowedListeners(Spec, frozen=True):
+    namespaces: ListenerNamespaces = ListenerNamespaces()
+
+
 class SecretObjectReference(Spec, frozen=True):
     """Also of a ConfigMap, where `kind` says so."""
 
@@ -109,6 +120,7 @@ class GatewaySpec(Spec, frozen=True):
     addresses: tuple[GatewayAddress, ...] = ()
     infrastructure: GatewayInfrastructure | None = None
     tls: GatewayTls | None = None
+    allowed_listeners: AllowedListeners = AllowedListeners()
 
 
 class Gateway(Object, frozen=True):
@@ -153,3 +165,12 @@ class BackendObjectReference(Spec, frozen=True):
     kind: str = "Service"
     namespace: str | None = None
     port: int | None = None
+
+
+class ListenerSetSpec(Spec, frozen=True):
+    parent_ref: ParentReference
+    listeners: tuple[Listener, ...] = ()
+
+
+class ListenerSet(Object, frozen=True):
+    spec: ListenerSetSpec

@@ -26,13 +26,14 @@ KINDS: dict[tuple[str, str], type[Object]] = {
     (MCS_GROUP, "ServiceImport"): core.ServiceImport,
     (gateway.GROUP, "GatewayClass"): gateway.GatewayClass,
     (gateway.GROUP, "Gateway"): gateway.Gateway,
+    (gateway.GROUP, "ListenerSet"): gateway.ListenerSet,
     (gateway.GROUP, "ReferenceGrant"): gateway.ReferenceGrant,
     (gateway.GROUP, "HTTPRoute"): routes.HttpRoute,
     (gateway.GROUP, "GRPCRoute"): routes.GrpcRoute,
     (envoy.GROUP, "EnvoyProxy"): envoy.EnvoyProxy,
     (envoy.GROUP, "Backend"): envoy.Backend,
     (envoy.GROUP, "HTTPRouteFilter"): routes.HttpRouteFilterObject,
-    **{(gateway.GROUP, kind): routes.OtherObject for kind in ("ListenerSet", "BackendTLSPolicy")},
+    **{(gateway.GROUP, kind): routes.OtherObject for kind in ("BackendTLSPolicy",)},
     **{(gateway.GROUP, kind): routes.StreamRoute for kind in ("TLSRoute", "TCPRoute", "UDPRoute")},
     **{
         (envoy.GROUP, kind): routes.OtherObject

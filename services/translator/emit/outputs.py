@@ -10,7 +10,8 @@ from services.translator.stages.endpoints import endpoints
 from services.translator.stages.gateways import FLEETS
 from services.translator.stages.judged import judged
 from services.translator.stages.listener_ir import listener
-from services.translator.stages.tables import BACKENDS, CLASSES, GATEWAYS, INVALID, OTHERS, PROXIES, ROUTES
+from services.translator.stages.listener_set_status import listener_set_status
+from services.translator.stages.tables import BACKENDS, CLASSES, GATEWAYS, INVALID, LISTENER_SETS, OTHERS, PROXIES, ROUTES
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Collection, Db
 from shared.ir.base import IR
@@ -56,6 +57,7 @@ INFRA: Collection[GatewayRef, Infra] = Collection("infra", source=FLEETS, fn=_in
 STATUSES: tuple[Collection[tuple[ObjectRef, str], StatusPart], ...] = (
     Collection("class_statuses", source=CLASSES, fn=statuses.class_status),
     Collection("gateway_statuses", source=GATEWAYS, fn=gateway_status.gateway_status),
+    Collection("listener_set_statuses", source=LISTENER_SETS, fn=listener_set_status),
     Collection("route_statuses", source=ROUTES, fn=statuses.route_status),
     Collection("proxy_statuses", source=PROXIES, fn=statuses.proxy_status),
     Collection("backend_statuses", source=BACKENDS, fn=statuses.backend_status),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from shared.ir.status import Condition
 
 _LONGEST = 32768
@@ -16,6 +18,10 @@ class Conditions:
     def __init__(self, generation: int = 0, start: Iterable[Condition] = ()) -> None:
         self._generation = generation
         self._by_type: dict[str, Condition] = {c.type: c for c in start}
+
+    def rename(self, reason: str, to: str) -> None:
+        """Another vocabulary's word for the same reason."""
+        self._by_type = {k: replace(c, reason=to) if c.reason == reason else c for k, c in self._by_type.items()}
 
     def set(self, kind: str, status: bool, reason: str, message: str = "") -> None:
         text = message if len(message) <= _LONGEST else message[: _LONGEST - len(_CUT)] + _CUT

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from services.translator.stages.conditions import Conditions
 from services.translator.stages.hosts import wildcard_matches
 from services.translator.stages.listeners import ACCEPTED, CONFLICTED, PROGRAMMED, RESOLVED_REFS, Checked
+from shared.core.refs import ObjectRef
 
 
 class Draft:
@@ -19,16 +20,28 @@ class Draft:
     def __init__(self, source: Checked) -> None:
         self.source = source
         self.spec = source.spec
-        self.conditions = Conditions(source.conditions[0].observed_generation if source.conditions else 0, source.conditions)
+        self.conditions = Conditions(source.generation, source.conditions)
         self.protocol_conflict = False
         self.overlaps = False
 
     @property
     def name(self) -> str:
-        return f"{self.source.gateway.namespace}/{self.source.gateway.name}/{self.spec.name}"
+        return f"{self.source.owner.namespace}/{self.source.owner.name}/{self.spec.name}"
+
+    @property
+    def is_added(self) -> bool:
+        """Whether it comes from a ListenerSet: a Gateway's own listeners go before such."""
+        return self.source.owner != self.source.gateway
 
     def conflicted(self, reason: str, message: str) -> None:
         self.conditions.set(CONFLICTED, True, reason, message)
+
+    def lost(self, reason: str, message: str) -> None:
+        """Conflicted, with another listener in its place or none."""
+        self.conflicted(reason, message)
+        if self.is_added:
+            self.conditions.set(ACCEPTED, False, reason, message)
+            self.conditions.set(PROGRAMMED, False, reason, message)
 
     def broken(self) -> bool:
         """Whether the listener is known not to work by now."""
@@ -50,17 +63,50 @@ def _by_port(drafts: Iterable[Draft]) -> Iterable[list[Draft]]:
 
 
 def protocols(drafts: Sequence[Draft]) -> None:
-    """All listeners of a port must speak compatible protocols; UDP goes with any."""
+    """All listeners of a port must speak compatible protocols; UDP goes with any.
+
+    Among a Gateway's own nobody wins; they win over ListenerSets, of which the first wins unless it contradicts itself.
+    """
     for group in _by_port(d for d in drafts if d.source.valid):
         tcp = [d for d in group if d.spec.protocol != "UDP"]
         if len({_family(d.spec.protocol) for d in tcp}) <= 1:
             continue
         names = ", ".join(sorted(d.name for d in tcp)[:10])
+        text = f"All listeners for a given port must use a compatible protocol, conflicting listeners: {names}"
+        kept = _kept_protocol(tcp)
         for draft in tcp:
-            draft.conflicted(
-                "ProtocolConflict", f"All listeners for a given port must use a compatible protocol, conflicting listeners: {names}"
-            )
-            draft.protocol_conflict = True
+            if _family(draft.spec.protocol) != kept or draft in _contradictory(tcp):
+                draft.lost("ProtocolConflict", text)
+                draft.protocol_conflict = True
+
+
+def _contradictory(tcp: Sequence[Draft]) -> list[Draft]:
+    """Listeners of ListenerSets that speak two protocols on the port, where no Gateway decides which is right."""
+    if any(not d.is_added for d in tcp):
+        return []
+    spoken: dict[ObjectRef, set[str]] = defaultdict(set)
+    for draft in tcp:
+        spoken[draft.source.owner].add(_family(draft.spec.protocol))
+    return [d for d in tcp if len(spoken[d.source.owner]) > 1]
+
+
+def _kept_protocol(tcp: Sequence[Draft]) -> str | None:
+    own = {_family(d.spec.protocol) for d in tcp if not d.is_added}
+    if len(own) > 1:
+        return None
+    if own:
+        return own.pop()
+    bad = _contradictory(tcp)
+    return next((_family(d.spec.protocol) for d in tcp if d not in bad), None)
+
+
+def _kept_listener(clash: Sequence[Draft]) -> Draft | None:
+    """Among a Gateway's own listeners nobody wins, else its only one, else the first of ListenerSets that name a host once."""
+    own = [d for d in clash if not d.is_added]
+    if own:
+        return own[0] if len(own) == 1 else None
+    owners = [d.source.owner for d in clash]
+    return clash[0] if len(owners) == len(set(owners)) else None
 
 
 def hostnames(drafts: Sequence[Draft]) -> None:
@@ -74,10 +120,12 @@ def hostnames(drafts: Sequence[Draft]) -> None:
             if len(clash) < 2:
                 continue
             names = ", ".join(sorted(d.name for d in clash)[:10])
+            kept = _kept_listener(clash)
             for draft in clash:
-                draft.conflicted(
-                    "HostnameConflict", f"All listeners for a given port must use a unique hostname, conflicting listeners: {names}"
-                )
+                if draft is not kept:
+                    draft.lost(
+                        "HostnameConflict", f"All listeners for a given port must use a unique hostname, conflicting listeners: {names}"
+                    )
 
 
 def layer4(drafts: Sequence[Draft], protocol: str) -> None:
@@ -106,6 +154,8 @@ def finish(draft: Draft) -> None:
         c.set(PROGRAMMED, True, "Programmed", "Sending translated listener configuration to the data plane")
         c.set(ACCEPTED, True, "Accepted", "Listener has been successfully translated")
         c.set(RESOLVED_REFS, True, "ResolvedRefs", "Listener references have been resolved")
+        if draft.is_added:
+            c.set(CONFLICTED, False, "NoConflicts", "No conflicts detected")
         return
     reason = c.reason(RESOLVED_REFS)
     if len(c) == 1 and reason in ("PartiallyInvalidCertificateRef", "InvalidCertificateRef"):

@@ -10,15 +10,17 @@ from services.translator.stages.conditions import Conditions, plain
 from services.translator.stages.frontend import frontend_faults
 from services.translator.stages.gateways import ours, refusal
 from services.translator.stages.judged import Judged, listeners_of
+from services.translator.stages.listener_entries import condition, entry
+from services.translator.stages.listener_set_status import accepted_sets
+from services.translator.stages.listener_sets import sets_of
 from services.translator.stages.proxies import effective, fleet_of
-from services.translator.stages.routes import ATTACHED_ROUTES
 from services.translator.stages.statuses import gateway_id, part, rejections
 from services.translator.stages.tables import FAILED, GATEWAYS, INFRA_STATUS
 from services.translator.stages.telemetry import observability
 from services.translator.stages.upstream_tls import gateway_client
 from shared.api.gateway import Gateway
 from shared.core.refs import ObjectRef
-from shared.incremental import Db, Pending
+from shared.incremental import Db
 from shared.ir.status import InfraStatus, StatusPart
 
 _MOST_ADDRESSES = 16
@@ -37,7 +39,8 @@ def gateway_status(db: Db, gateway: ObjectRef) -> Mapping[tuple[ObjectRef, str],
         conditions.set("Accepted", False, reason, message)
         conditions.set("Programmed", False, "Invalid", message)
     else:
-        listeners = listeners_of(db, gateway)
+        every = listeners_of(db, gateway)
+        listeners = tuple(each for each in every if each.owner == gateway)
         _accepted(listeners, conditions)
         if (fault := observability(db, gateway).fault) is not None:
             conditions.set("Accepted", False, "InvalidParameters", fault)
@@ -45,24 +48,22 @@ def gateway_status(db: Db, gateway: ObjectRef) -> Mapping[tuple[ObjectRef, str],
         addresses = _programmed(db, gateway, row, conditions)
         if addresses:
             status["addresses"] = addresses
-        status["listeners"] = [_listener(db, gateway, each, row.metadata.generation) for each in listeners]
+        status["listeners"] = [entry(db, each, row.metadata.generation) for each in listeners]
+        if attached := accepted_sets(every, sets_of(db, gateway)):
+            status["attachedListenerSets"] = attached
     status["conditions"] = plain(conditions.all())
     g = gateway_id(gateway)
     return {(gateway, g): part(gateway, g, row.metadata.generation, status)}
 
 
 def _accepted(listeners: tuple[Judged, ...], conditions: Conditions) -> None:
-    bad = sorted(each.spec.name for each in listeners if _condition(each, "Accepted") != "True")
+    bad = sorted(each.spec.name for each in listeners if condition(each, "Accepted") != "True")
     if not bad:
         conditions.set("Accepted", True, "Accepted", "The Gateway has been scheduled by Envoy Gateway")
     elif len(bad) < len(listeners):
         conditions.set("Accepted", True, "ListenersNotValid", f"Listeners not valid: {', '.join(bad)}")
     else:
         conditions.set("Accepted", False, "ListenersNotValid", f"No listeners are valid: {', '.join(bad)}")
-
-
-def _condition(each: Judged, kind: str) -> str | None:
-    return next((c.status for c in each.conditions if c.type == kind), None)
 
 
 def _references(db: Db, gateway: ObjectRef, row: Gateway, conditions: Conditions) -> None:
@@ -109,20 +110,3 @@ def _address_type(address: str) -> str:
     except ValueError:
         return "Hostname"
     return "IPAddress"
-
-
-def _listener(db: Db, gateway: ObjectRef, each: Judged, generation: int) -> dict[str, Any]:
-    waiting = each.certificates.pending
-    conditions = Conditions(generation, each.conditions)
-    if waiting is not None:
-        if not each.certificates.late:
-            raise Pending("secrets", waiting)
-        text = f"Secret {waiting.namespace}/{waiting.name} is not known yet"
-        conditions.set("ResolvedRefs", False, "InvalidCertificateRef", text)
-        conditions.set("Programmed", False, "Pending", text)
-    return {
-        "name": each.spec.name,
-        "attachedRoutes": db.fold(ATTACHED_ROUTES, (gateway, each.spec.name)),
-        "supportedKinds": [{"group": k.group, "kind": k.kind} if k.group is not None else {"kind": k.kind} for k in each.supported_kinds],
-        "conditions": plain(conditions.all()),
-    }

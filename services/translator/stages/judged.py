@@ -6,7 +6,6 @@ import msgspec
 
 from services.translator.stages import conflicts
 from services.translator.stages.certificates import Certificates
-from services.translator.stages.conditions import Conditions
 from services.translator.stages.frontend import FrontendCa
 from services.translator.stages.gateways import gateway_row, members, served
 from services.translator.stages.listeners import PROGRAMMED, checked
@@ -21,6 +20,7 @@ class Judged(msgspec.Struct, frozen=True):
     """`key` names the listener within its fleet's shards; `ready` listeners become IR."""
 
     gateway: ObjectRef
+    owner: ObjectRef
     key: str
     spec: Listener
     conditions: tuple[Condition, ...]
@@ -32,7 +32,8 @@ class Judged(msgspec.Struct, frozen=True):
 
     @property
     def ir_name(self) -> str:
-        return f"{self.gateway.namespace}/{self.gateway.name}/{self.spec.name}"
+        gateway = f"{self.gateway.namespace}/{self.gateway.name}"
+        return f"{gateway}/{_within(self.gateway, self.owner, self.spec.name)}"
 
 
 @query
@@ -40,10 +41,7 @@ def judged(db: Db, fleet: GatewayRef) -> tuple[Judged, ...]:
     """All listeners of a fleet's Gateways, oldest Gateway first, in the order in which they are written."""
     gateways = [g for g in members(db, fleet) if served(db, g)]
     drafts = {g: [conflicts.Draft(c) for c in checked(db, g)] for g in gateways}
-    for g, own in drafts.items():
-        generation = gateway_row(db, g).metadata.generation
-        for draft in own:
-            draft.conditions = Conditions(generation, draft.source.conditions)
+    for own in drafts.values():
         conflicts.protocols(own)
     every = [d for own in drafts.values() for d in own]
     is_merged = bool(gateways) and merges_gateways(db, gateway_row(db, gateways[0]).spec.gateway_class_name)
@@ -63,10 +61,14 @@ def judged(db: Db, fleet: GatewayRef) -> tuple[Judged, ...]:
 
 
 def _judged(draft: conflicts.Draft, is_merged: bool) -> Judged:
-    gateway = draft.source.gateway
+    gateway, owner = draft.source.gateway, draft.source.owner
+    if draft.is_added:
+        draft.conditions.rename("Invalid", "ListenersNotValid")
+    name = _within(gateway, owner, draft.spec.name)
     return Judged(
         gateway=gateway,
-        key=f"{gateway.namespace}/{gateway.name}/{draft.spec.name}" if is_merged else draft.spec.name,
+        owner=owner,
+        key=f"{gateway.namespace}/{gateway.name}/{name}" if is_merged else name,
         spec=draft.spec,
         conditions=draft.conditions.all(),
         supported_kinds=draft.source.supported_kinds,
@@ -75,6 +77,11 @@ def _judged(draft: conflicts.Draft, is_merged: bool) -> Judged:
         certificates=draft.source.certificates,
         frontend=draft.source.frontend,
     )
+
+
+def _within(gateway: ObjectRef, owner: ObjectRef, name: str) -> str:
+    """A listener's name within its Gateway: a ListenerSet's may have the same section name as another's."""
+    return name if owner == gateway else f"{owner.namespace}/{owner.name}/{name}"
 
 
 @query

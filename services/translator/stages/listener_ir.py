@@ -68,7 +68,7 @@ def _http(db: Db, found: Judged, spec: EnvoyProxySpec, common: dict[str, Any]) -
         hostnames=(found.spec.hostname if found.spec.hostname is not None else "*",),
         path=PathSettings(merge_slashes=True, escaped_slashes_action="UnescapeAndRedirect"),
         tls=_tls(found),
-        grpc=_grpc(spec, db.fold(SPEAKS_GRPC, (found.gateway, found.spec.name))),
+        grpc=_grpc(spec, db.fold(SPEAKS_GRPC, (found.gateway, found.key))),
         request_id=spec.telemetry.request_id.tracing if spec.telemetry.request_id is not None else None,
         tls_overlaps=found.overlaps,
         preserve_route_order=spec.preserve_route_order,

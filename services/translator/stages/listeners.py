@@ -9,7 +9,8 @@ from services.translator.stages.conditions import Conditions
 from services.translator.stages.frontend import FrontendCa, frontend_ca
 from services.translator.stages.gateways import gateway_row
 from services.translator.stages.grants import selector_fault
-from shared.api.gateway import GROUP, Gateway, Listener, RouteGroupKind
+from services.translator.stages.listener_sets import set_row, sets_of
+from shared.api.gateway import GROUP, Gateway, Listener, ListenerSet, RouteGroupKind
 from shared.core.refs import ObjectRef
 from shared.features.parts.hostname import is_subdomain
 from shared.incremental import Db, query
@@ -26,9 +27,11 @@ ROUTE_KINDS = {
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """One listener after the checks that need no other listener."""
+    """One listener after the checks that need no other listener. `owner`: the Gateway, or the ListenerSet that adds to it."""
 
     gateway: ObjectRef
+    owner: ObjectRef
+    generation: int
     spec: Listener
     conditions: tuple[Condition, ...]
     supported_kinds: tuple[RouteGroupKind, ...]
@@ -39,13 +42,16 @@ class Checked(msgspec.Struct, frozen=True):
 
 @query
 def checked(db: Db, gateway: ObjectRef) -> tuple[Checked, ...]:
-    """A Gateway's listeners in the order in which they are written."""
+    """A Gateway's listeners in the order in which they are written, then those of its ListenerSets, the oldest first."""
     row = gateway_row(db, gateway)
-    return tuple(_check(db, gateway, row, listener) for listener in row.spec.listeners)
+    owners: list[tuple[ObjectRef, Gateway | ListenerSet]] = [(gateway, row), *((ref, set_row(db, ref)) for ref in sets_of(db, gateway))]
+    return tuple(
+        _check(db, gateway, row, owner, own.metadata.generation, listener) for owner, own in owners for listener in own.spec.listeners
+    )
 
 
-def _check(db: Db, gateway: ObjectRef, row: Gateway, listener: Listener) -> Checked:
-    conditions = Conditions(row.metadata.generation)
+def _check(db: Db, gateway: ObjectRef, row: Gateway, owner: ObjectRef, generation: int, listener: Listener) -> Checked:
+    conditions = Conditions(generation)
     if listener.name and not is_subdomain(listener.name):
         text = f"The listener's name {listener.name!r} must be a lowercase RFC 1123 subdomain."
         conditions.set(PROGRAMMED, False, "Invalid", text)
@@ -53,7 +59,7 @@ def _check(db: Db, gateway: ObjectRef, row: Gateway, listener: Listener) -> Chec
     kinds = _kinds(listener, conditions)
     found = Certificates()
     if listener.protocol in ("HTTPS", "TLS"):
-        found = _tls(db, gateway, listener, conditions)
+        found = _tls(db, owner, listener, conditions)
     elif listener.tls is not None and listener.protocol in ROUTE_KINDS:
         conditions.set(PROGRAMMED, False, "Invalid", f"Listener must not have TLS set when protocol is {listener.protocol}.")
     frontend = frontend_ca(db, gateway, row, listener.port) if listener.protocol == "HTTPS" else None
@@ -65,7 +71,7 @@ def _check(db: Db, gateway: ObjectRef, row: Gateway, listener: Listener) -> Chec
     if listener.protocol in ("UDP", "TCP") and listener.hostname is not None:
         conditions.set(PROGRAMMED, False, "Invalid", f"Listener must not have hostname set when protocol is {listener.protocol}.")
     only_partial = len(conditions) == 1 and conditions.reason(RESOLVED_REFS) == PARTIAL
-    return Checked(gateway, listener, conditions.all(), kinds, len(conditions) == 0 or only_partial, found, frontend)
+    return Checked(gateway, owner, generation, listener, conditions.all(), kinds, len(conditions) == 0 or only_partial, found, frontend)
 
 
 def _namespaces(listener: Listener, conditions: Conditions) -> None:
@@ -104,7 +110,7 @@ def _kinds(listener: Listener, conditions: Conditions) -> tuple[RouteGroupKind, 
     return tuple(supported)
 
 
-def _tls(db: Db, gateway: ObjectRef, listener: Listener, conditions: Conditions) -> Certificates:
+def _tls(db: Db, owner: ObjectRef, listener: Listener, conditions: Conditions) -> Certificates:
     tls = listener.tls
     if tls is None:
         conditions.set(PROGRAMMED, False, "Invalid", f"Listener must have TLS set when protocol is {listener.protocol}.")
@@ -123,7 +129,7 @@ def _tls(db: Db, gateway: ObjectRef, listener: Listener, conditions: Conditions)
     if not tls.certificate_refs:
         conditions.set(PROGRAMMED, False, "Invalid", "Listener must have at least 1 TLS certificate ref")
         return Certificates()
-    found = certificates(db, gateway.namespace, tls.certificate_refs)
+    found = certificates(db, owner.namespace, tls.certificate_refs, owner.kind)
     if found.reason is not None:
         conditions.set(RESOLVED_REFS, False, found.reason, found.message)
     return found

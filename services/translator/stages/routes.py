@@ -92,13 +92,13 @@ def _left_out(db: Db, route: ObjectRef, gateway: ObjectRef) -> bool:
 
 
 def attached(db: Db, route: ObjectRef) -> Mapping[tuple[ObjectRef, str], bool]:
-    """The listeners (Gateway, name) that count this route as attached: valid or not, but with a name in common.
+    """The listeners (Gateway, key) that count this route as attached: valid or not, but with a name in common.
 
     The value says whether the route speaks gRPC.
     """
     is_grpc = route.kind == "GRPCRoute"
     return {
-        (each.gateway, at.point.name): is_grpc
+        (each.gateway, at.point.key): is_grpc
         for each in attachments(db, route)
         if not _left_out(db, route, each.gateway)
         for at in each.at

@@ -236,7 +236,7 @@ def _refused(
     if ref.kind in ("Gateway", "GatewayClass", "Backend", "ListenerSet"):
         return {(ref, ""): part(ref, "", generation, {"conditions": shown})}
     for each in parents:
-        gateway = parent_gateway(each, ref.namespace)
+        gateway = parent_gateway(db, each, ref.namespace)
         if gateway is not None and served(db, gateway):
             entry = {"parentRef": _shown(each), "controllerName": env.controller_name, "conditions": shown}
             found[gateway_id(gateway)]["parents"].append(entry)
@@ -252,7 +252,7 @@ def _ancestors(db: Db, ref: ObjectRef, target: ParentReference) -> Iterator[tupl
     if target.kind == "HTTPRoute":
         route = ObjectRef(GROUP, "HTTPRoute", target.namespace or ref.namespace, target.name)
         gateways = list(dict.fromkeys(a.gateway for a in attachments(db, route)))
-    elif (gateway := parent_gateway(target, ref.namespace)) is not None and ours(db, gateway):
+    elif (gateway := parent_gateway(db, target, ref.namespace)) is not None and ours(db, gateway):
         gateways = [gateway]
     section = {"sectionName": target.section_name} if target.section_name is not None and target.kind != "HTTPRoute" else {}
     for each in gateways:

@@ -11,7 +11,7 @@ from shared.api.core import ConfigMap, EndpointSlice, Namespace, Secret, Service
 from shared.api.envoy import GROUP as ENVOY
 from shared.api.envoy import Backend, EnvoyProxy
 from shared.api.gateway import GROUP as GATEWAY
-from shared.api.gateway import Gateway, GatewayClass, ReferenceGrant
+from shared.api.gateway import Gateway, GatewayClass, ListenerSet, ReferenceGrant
 from shared.api.parse import KINDS, MCS_GROUP, Invalid
 from shared.api.routes import GrpcRoute, HttpRoute, HttpRouteFilterObject, OtherObject, StreamRoute
 from shared.core.refs import GatewayRef, ObjectRef
@@ -34,6 +34,7 @@ SECRETS: Table[ObjectRef, Secret] = Table("secrets", wanted=True)
 CONFIG_MAPS: Table[ObjectRef, ConfigMap] = Table("config_maps", wanted=True)
 CLASSES: Table[ObjectRef, GatewayClass] = Table("gateway_classes")
 GATEWAYS: Table[ObjectRef, Gateway] = Table("gateways")
+LISTENER_SETS: Table[ObjectRef, ListenerSet] = Table("listener_sets")
 GRANTS: Table[ObjectRef, ReferenceGrant] = Table("reference_grants")
 ROUTES: Table[ObjectRef, Route] = Table("routes")
 """Routes of every kind: they attach, count and answer in one way."""
@@ -59,6 +60,7 @@ TABLES: dict[type[Object], Table[ObjectRef, Any]] = {
     GatewayClass: CLASSES,
     Gateway: GATEWAYS,
     ReferenceGrant: GRANTS,
+    ListenerSet: LISTENER_SETS,
     HttpRoute: ROUTES,
     GrpcRoute: ROUTES,
     StreamRoute: ROUTES,
@@ -93,6 +95,12 @@ def _slice_keys(ref: ObjectRef, row: EndpointSlice) -> Iterator[tuple[str, str, 
 SERVICES_BY_OWNER = SERVICES.index("by_owner", _service_keys)
 SLICES_BY_SERVICE = ENDPOINT_SLICES.index("by_service", _slice_keys)
 GRANTS_BY_NAMESPACE = GRANTS.index("by_namespace", lambda ref, _: (ref.namespace,))
+SETS_BY_GATEWAY = LISTENER_SETS.index(
+    "by_gateway",
+    lambda ref, s: (
+        gateway_ref(s.spec.parent_ref.namespace if s.spec.parent_ref.namespace is not None else ref.namespace, s.spec.parent_ref.name),
+    ),
+)
 GATEWAYS_BY_CLASS = GATEWAYS.index("by_class", lambda _, g: (g.spec.gateway_class_name,))
 GATEWAYS_BY_PROXY = GATEWAYS.index(
     "by_proxy",

@@ -16,11 +16,13 @@ from shared.incremental import Collection, Db
 
 
 class AttachPoint(msgspec.Struct, frozen=True):
-    """What a route needs to know of a listener; certificates are not part of it, so that a new one costs no route anything.
+    """What a route needs to know of a listener, which a Gateway or ListenerSet owns.
 
-    `terminates`: TLS ends here, and does not pass through."""
+    Certificates are not part of it, so that a new one costs no route anything. `terminates`: TLS ends here, and does not pass through.
+    """
 
     name: str
+    owner: ObjectRef
     key: str
     port: int
     hostname: str | None
@@ -47,6 +49,7 @@ def _view(db: Db, gateway: ObjectRef) -> Mapping[ObjectRef, GatewayView]:
     points = tuple(
         AttachPoint(
             name=each.spec.name,
+            owner=each.owner,
             key=each.key,
             port=each.spec.port,
             hostname=each.spec.hostname,

@@ -64,6 +64,11 @@ def listener(protocol: str, name: str, port: int, **more: Any) -> Object:
     return {"name": name, "port": port, "protocol": protocol, **more}
 
 
+def listener_set(name: str = "more", *listeners: Object, parent: str = "eg", namespace: str = "default") -> Object:
+    spec = {"parentRef": {"name": parent, "namespace": "default"}, "listeners": list(listeners)}
+    return made(f"{GATEWAY_API}/v1", "ListenerSet", name, spec, namespace=namespace)
+
+
 def service(name: str = "app", **spec: Any) -> Object:
     return made("v1", "Service", name, {"clusterIP": "10.0.0.1", "ports": [{"name": "web", "port": 80, "protocol": "TCP"}], **spec})
 
