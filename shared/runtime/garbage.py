@@ -8,8 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
+import time
 
-YOUNG_SECONDS, FULL_EVERY = 2.0, 15
+YOUNG_SECONDS, FULL_SECONDS = 2.0, 30.0
+FULL_SHARE = 0.001
+"""Of the time, at most so much goes to full collections."""
+LOADING_SECONDS = 60.0
+"""How long a first load may take before collections begin without it."""
+
+_settled = threading.Event()
 
 
 def take_over() -> None:
@@ -22,12 +30,21 @@ def take_over() -> None:
 def settle_in() -> None:
     """What lives now, lives long: later collections do not walk it. Nor is it swept before: that takes a second where a proxy waits."""
     gc.freeze()
+    _settled.set()
 
 
 async def keep_clean() -> None:
-    """Collects the young often and everything now and then, while the loop has nothing else to do. Until cancelled."""
-    turn = 0
+    """Once the service has settled in: collects the young often and everything now and then. Until cancelled."""
+    started = time.monotonic()
+    full_at = started + FULL_SECONDS
     while True:
         await asyncio.sleep(YOUNG_SECONDS)
-        turn += 1
-        gc.collect(2 if turn % FULL_EVERY == 0 else 1)
+        begin = time.monotonic()
+        if not _settled.is_set() and begin < started + LOADING_SECONDS:
+            continue
+        if begin < full_at:
+            gc.collect(1)
+            continue
+        gc.collect()
+        now = time.monotonic()
+        full_at = now + max(FULL_SECONDS, (now - begin) / FULL_SHARE)

@@ -89,6 +89,9 @@ class FileSet:
         first = min(claims)
         return claims[first], first.path
 
+    def __contains__(self, path: str) -> bool:
+        return path in self._files
+
     @property
     def paths(self) -> frozenset[str]:
         return frozenset(self._files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -97,12 +98,12 @@ class FileProvider:
         """Reads what changed, among the paths or everywhere. Runs in a thread: files may be large."""
         self._missing = {r: Problem(str(r), "is not there; what it last held stays in force") for r in self._roots if not r.exists()}
         found = self._everything() if paths is None else {p: s for p in paths if (s := scan.stamp(p)) is not None}
-        looked_at = self._set.paths if paths is None else set(paths) & self._set.paths
+        looked_at: Iterable[str] = self._set.paths if paths is None else paths
         touched: set[ObjectRef] = set()
         for path, stamp in found.items():
             if self._stamps.get(path) != stamp:
                 touched |= self._read(path, stamp)
-        for path in looked_at - found.keys():
+        for path in [p for p in looked_at if p not in found and p in self._set]:
             if not any(Path(path).is_relative_to(r) for r in self._missing):
                 touched |= self._set.drop(path)
                 self._stamps.pop(path, None)
@@ -114,7 +115,7 @@ class FileProvider:
 
     def _everything(self) -> dict[str, Stamp]:
         found = {p: s for root in self._roots if root.exists() for p, s in scan.files(root)}
-        self._folders = {f for p in found for f in scan.folders_of(p)}
+        self._folders = {f for parent in {os.path.dirname(p) for p in found} for f in (parent, *scan.folders_of(parent))}
         return found
 
     def _read(self, path: str, stamp: Stamp) -> set[ObjectRef]:

@@ -11,7 +11,6 @@ import yaml
 
 from shared.core.refs import ObjectRef
 
-
 # the C library's are ten times faster, and at a first start there is a file for each object
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
