@@ -14,12 +14,15 @@ from services.xds_server.resources import ResourceChanges
 from services.xds_server.store import GatewayStore
 from shared.core import names
 from shared.ir.gateway import GatewayShard
-from shared.ir.http import HttpListener, HttpRouteShard
+from shared.ir.http import HttpListener
 from shared.ir.shards import GATEWAY
 from shared.ir.status import Rejection
+from shared.ir.tcp import TcpListener
+from shared.ir.udp import UdpListener
 
 _GROUPS = {
     "HTTPRoute": "gateway.networking.k8s.io",
+    **dict.fromkeys(("TLSRoute", "TCPRoute", "UDPRoute"), "gateway.networking.k8s.io"),
     "GRPCRoute": "gateway.networking.k8s.io",
     "Gateway": "gateway.networking.k8s.io",
     "ListenerSet": "gateway.networking.k8s.io",
@@ -164,9 +167,9 @@ class Rejections:
     def _objects(self, key: str) -> tuple[str, ...]:
         shard = self._store.shard(key)
         tokens = [names.unescape(t) for t in key.split(".")]
-        if isinstance(shard, HttpRouteShard) or (tokens[0] == "http" and len(tokens) == 5):
+        if tokens[0] in ("http", "tcp", "udp") and len(tokens) == 5:
             return (_object(*tokens[2:5]),)
-        if isinstance(shard, HttpListener) and shard.metadata is not None:
+        if isinstance(shard, HttpListener | TcpListener | UdpListener) and shard.metadata is not None:
             return (_object(shard.metadata.kind, shard.metadata.namespace, shard.metadata.name),)
         if isinstance(shard, GatewayShard) or key == GATEWAY:
             return (_object("Gateway", *self._gateway.split("/", 1)),) if "/" in self._gateway else ()

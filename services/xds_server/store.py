@@ -21,8 +21,11 @@ from shared.incremental import ABSENT, Db
 from shared.ir.gateway import GatewayShard
 from shared.ir.http import HttpListener, HttpRouteShard
 from shared.ir.shards import GATEWAY, Shard, parse, shard_type
+from shared.ir.tcp import TcpListener
+from shared.ir.udp import UdpListener
 
 Row = Shard | None
+LISTENER_KINDS = (HttpListener, TcpListener, UdpListener)
 
 
 class GatewayStore:
@@ -87,13 +90,13 @@ class GatewayStore:
         """Those of `suspects` that the resource is made of; first those that are closest to it, and touch the least besides."""
         reached = self._reached(need)
         found = [k for k in self.suspects() if k in reached or listener_of(k) in reached]
-        close = tuple(k for k in found if k != GATEWAY and (shard_type(k) is HttpListener) is (need[0] == LISTENER))
+        close = tuple(k for k in found if k != GATEWAY and (shard_type(k) in LISTENER_KINDS) is (need[0] == LISTENER))
         rest = tuple(k for k in found if k not in close)
         return tuple(group for group in (close, rest) if group)
 
     def listeners_of(self, need: Need) -> tuple[str, ...]:
         """Keys of the listeners' shards that a resource was computed from."""
-        return tuple(sorted(k for k in self._reached(need) if shard_type(k) is HttpListener))
+        return tuple(sorted(k for k in self._reached(need) if shard_type(k) in LISTENER_KINDS))
 
     def _reached(self, need: Need) -> frozenset[str]:
         """Keys of the shards that a resource was computed from; a listener's key stands for its routes too."""
@@ -105,7 +108,7 @@ class GatewayStore:
             rows.update(key for table, key in self._db.provenance(collection, need) if table in TABLES.values())
         if type_url != LISTENER:
             # these have their shard to blame, not the listener that its route stands under
-            return frozenset(k for k in rows if not k.startswith("http.") or k.count(".") != 1)
+            return frozenset(k for k in rows if shard_type(k) not in LISTENER_KINDS)
         return frozenset(rows)
 
     def content(self, need: Need) -> str | None:
@@ -141,7 +144,12 @@ class GatewayStore:
         if isinstance(current, HttpRouteShard) and not bare:
             return HttpRouteShard(order=current.order, routes=tuple(refused(r) for r in current.routes))
         if isinstance(current, GatewayShard):
-            return GatewayShard(http_listeners=current.http_listeners, ready_listener=current.ready_listener)
+            return GatewayShard(
+                ready_listener=current.ready_listener,
+                http_listeners=current.http_listeners,
+                tcp_listeners=current.tcp_listeners,
+                udp_listeners=current.udp_listeners,
+            )
         return None
 
     def _settle(self, rows: Mapping[str, Row]) -> ResourceChanges:

@@ -11,7 +11,9 @@ from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, MESSAG
 from services.xds_server.store import GatewayStore
 from shared.ir.gateway import GatewayShard, Xds
 from shared.ir.http import HttpRouteShard, RouteOrder
-from shared.ir.shards import GATEWAY, Shard, http_key, http_route_key
+from shared.ir.shards import GATEWAY, Shard, http_key, http_route_key, tcp_key, tcp_route_key, udp_key, udp_route_key
+from shared.ir.tcp import TcpRouteShard
+from shared.ir.udp import UdpRouteShard
 from shared.xds.message import decode, to_json
 
 _ASPECTS = {"listeners": LISTENER, "routes": ROUTE, "clusters": CLUSTER, "endpoints": ENDPOINT, "secrets": SECRET}
@@ -45,12 +47,28 @@ def shards(xds: Xds) -> dict[str, Shard]:
         out[http_key(name)] = msgspec.structs.replace(listener, routes=(), preserve_route_order=True)
         if listener.routes:
             out[http_route_key(name, "HTTPRoute", "golden", "routes")] = HttpRouteShard(order=RouteOrder(), routes=listener.routes)
+    for n, stream in enumerate(xds.tcp):
+        name = f"listener-{n:04}"
+        ends = (r.tls.terminate for r in stream.routes if r.tls is not None and r.tls.terminate is not None)
+        out[tcp_key(name)] = msgspec.structs.replace(stream, routes=(), tls=next(ends, stream.tls))
+        for i, route in enumerate(stream.routes):
+            out[tcp_route_key(name, "TLSRoute", "golden", f"{i:04}")] = TcpRouteShard(order=RouteOrder(name=f"{i:04}"), route=route)
+    for n, datagrams in enumerate(xds.udp):
+        name = f"listener-{n:04}"
+        out[udp_key(name)] = msgspec.structs.replace(datagrams, route=None)
+        if datagrams.route is not None:
+            out[udp_route_key(name, "UDPRoute", "golden", "route")] = UdpRouteShard(order=RouteOrder(), route=datagrams.route)
     out[GATEWAY] = GatewayShard(
         access_log=xds.access_log,
+        tracing=xds.tracing,
+        health_check_log=xds.health_check_log,
+        filter_order=xds.filter_order,
         metrics=xds.metrics,
         global_resources=xds.global_resources,
         ready_listener=xds.ready_listener,
         http_listeners=tuple(http_key(f"listener-{n:04}") for n in range(len(xds.http))),
+        tcp_listeners=tuple(tcp_key(f"listener-{n:04}") for n in range(len(xds.tcp))),
+        udp_listeners=tuple(udp_key(f"listener-{n:04}") for n in range(len(xds.udp))),
     )
     return out
 

@@ -24,9 +24,12 @@ from services.xds_server.server import XdsServer
 from services.xds_server.settings import XdsSettings
 from shared.core.refs import GatewayRef
 from shared.ir.base import IR, encode
+from shared.ir.destination import Destination
 from shared.ir.gateway import GatewayShard, ReadyListener
+from shared.ir.http import RouteOrder
 from shared.ir.match import AddHeader
-from shared.ir.shards import GATEWAY, http_key
+from shared.ir.shards import GATEWAY, http_key, tcp_key, tcp_route_key
+from shared.ir.tcp import TcpListener, TcpRoute, TcpRouteShard
 from shared.ir.tls import ListenerTls, TlsCertificate
 from shared.testing.envoy import Envoy, running_envoy
 from shared.testing.ports import free_port
@@ -310,6 +313,31 @@ async def test_listeners_swap_their_ports(rig: Rig, blue: Backend, green: Backen
         rig.port = other
         await rig.answers("blue")
         assert rig.server.status(EG).rejections == ()
+
+
+async def test_bytes_pass_through_a_tcp_listener(rig: Rig, blue: Backend, green: Backend) -> None:
+    destination = Destination(name="tcproute/default/app/rule/0", settings=(replace(b.setting("app", "app"), protocol="TCP"),))
+    key = tcp_key("tcp")
+    rig.publish(
+        {
+            GATEWAY: GatewayShard(tcp_listeners=(key,)),
+            key: TcpListener(name="default/eg/tcp", address="127.0.0.1", port=rig.port),
+            tcp_route_key("tcp", "TCPRoute", "default", "app"): TcpRouteShard(
+                order=RouteOrder(kind_rank=1, name="app"), route=TcpRoute(name="app", destination=destination)
+            ),
+            b.backend_key("app"): to(blue),
+        }
+    )
+    async with running_envoy(rig.ads_port) as envoy:
+        await envoy.wait_live()
+        await rig.answers("blue")
+        rig.publish({b.backend_key("app"): to(green)})
+        async with httpx.AsyncClient() as fresh:
+            await until(lambda: _body(fresh, rig.port, "green"))
+
+
+async def _body(http: httpx.AsyncClient, port: int, text: str) -> bool:
+    return (await http.get(f"http://127.0.0.1:{port}/", headers={"connection": "close"})).text == text
 
 
 async def test_a_restarted_server_sends_nothing_that_envoy_has(rig: Rig, blue: Backend) -> None:

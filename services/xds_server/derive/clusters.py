@@ -7,7 +7,7 @@ import contextlib
 from msgspec.structs import replace
 
 from services.xds_server.derive.listeners import listener_fault
-from services.xds_server.derive.routes import resolved
+from services.xds_server.derive.routes import ROUTE_OUTPUTS, RouteKey, resolved
 from services.xds_server.derive.tables import (
     GATEWAYS,
     LISTENERS,
@@ -24,6 +24,7 @@ from services.xds_server.derive.tables import (
 )
 from services.xds_server.render import checks, destinations, endpoints, listeners
 from services.xds_server.render.destinations import ClusterPlan
+from services.xds_server.render.streams import EMPTY_CLUSTER, empty_cluster
 from services.xds_server.render.tls import listener_secrets, setting_secrets
 from services.xds_server.render.types import (
     CLUSTER,
@@ -37,9 +38,11 @@ from services.xds_server.render.types import (
 )
 from shared.features.parts.xds_values import Unrenderable
 from shared.incremental import Collection, Db
-from shared.ir.assemble import joined, joined_setting
+from shared.ir.assemble import joined, joined_setting, usable
 from shared.ir.destination import Destination, DestinationSetting
 from shared.ir.http import HttpRoute
+from shared.ir.tcp import TcpRouteShard
+from shared.ir.udp import UdpListener, UdpRouteShard
 
 
 def route_plans(route: HttpRoute) -> tuple[ClusterPlan, ...]:
@@ -69,6 +72,8 @@ Plans = dict[str, tuple[ClusterPlan, dict[str, str]]]
 def plans_of_route(db: Db, key: str) -> Plans:
     """The clusters that one route shard needs."""
     shard = db.get(ROUTES, key)
+    if isinstance(shard, TcpRouteShard | UdpRouteShard):
+        return plans_of_stream(db, shard.route.destination)
     out: Plans = {}
     for each in shard.routes if shard is not None else ():
         if each.destination is None and not each.mirrors:
@@ -79,6 +84,14 @@ def plans_of_route(db: Db, key: str) -> Plans:
         for plan in route_plans(resolved(db, each)):
             out.setdefault(plan.name, (plan, known))
     return out
+
+
+def plans_of_stream(db: Db, destination: Destination | None) -> Plans:
+    """The cluster of a TCP or UDP route: always one, as connections cannot be split by weight."""
+    found = usable(destination, lambda ref: shape(db, ref))
+    if found is None or destination is None:
+        return {}
+    return {found.name: (ClusterPlan(found.name, found.settings, found.metadata, found.stat_name), refs(destination))}
 
 
 def plans_of_gateway(db: Db, key: str) -> Plans:
@@ -138,7 +151,13 @@ def route_assignments(db: Db, key: str) -> Outputs:
 
 def listener_secret_resources(db: Db, key: str) -> Outputs:
     listener = db.get(LISTENERS, key)
-    if listener is None or listener.tls is None or key not in positions(db) or listener_fault(db, key) is not None:
+    if (
+        listener is None
+        or isinstance(listener, UdpListener)
+        or listener.tls is None
+        or key not in positions(db)
+        or listener_fault(db, key) is not None
+    ):
         return {}
     return {(SECRET, n): s for n, s in listener_secrets(listener.tls, opener(db)).items()}
 
@@ -146,6 +165,8 @@ def listener_secret_resources(db: Db, key: str) -> Outputs:
 def gateway_resources(db: Db, key: str) -> Outputs:
     plans = plans_of_gateway(db, key)
     out = clusters(db, plans) | dict(assignments(db, plans))
+    if any(not db.group(ROUTE_OUTPUTS, RouteKey("stream", k)) for k in positions(db) if not k.startswith("http.")):
+        out[CLUSTER, EMPTY_CLUSTER] = empty_cluster()
     gateway = db.get(GATEWAYS, key)
     if gateway is not None and gateway.ready_listener is not None:
         name, ready = listeners.ready_listener(gateway.ready_listener)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeVar
 
 from services.xds_server.derive.routes import FIRST_FILTER, ROUTE_OUTPUTS, ROUTES_OF_HOST, VIRTUAL_HOST_MESSAGE, RouteKey
 from services.xds_server.derive.tables import (
     LISTENERS,
     OPTIONS,
     VALIDATE,
+    AnyListener,
     Outputs,
     Port,
     gateway_access_log,
@@ -18,7 +19,7 @@ from services.xds_server.derive.tables import (
     opener,
     positions,
 )
-from services.xds_server.render import checks, listeners, routes
+from services.xds_server.render import checks, listeners, routes, streams
 from services.xds_server.render.parts import MODULUS, JoinParts, Part, Parts
 from services.xds_server.render.tls import listener_secrets
 from services.xds_server.render.types import (
@@ -34,12 +35,26 @@ from services.xds_server.render.types import (
 from shared.features.parts.xds_values import Unrenderable
 from shared.incremental import Collection, Db, fold, query
 from shared.ir.http import HttpListener
+from shared.ir.order import chosen_udp, ordered_tcp
 from shared.ir.shards import GATEWAY
+from shared.ir.tcp import TcpListener, TcpRoute, TcpRouteShard
+from shared.ir.udp import UdpListener, UdpRoute, UdpRouteShard
 from shared.xds.message import BadMessage, Fields, encode
+
+L = TypeVar("L", HttpListener, TcpListener, UdpListener)
 
 # what Envoy's limit is raised to where some direct response is larger
 LARGER_DIRECT_RESPONSE_LIMIT = 1 << 20
 _VIRTUAL_HOSTS_FIELD = 2
+
+
+def alone(listener: AnyListener) -> Rendered:
+    """The Listener that would be, were there nothing else on its port."""
+    if isinstance(listener, UdpListener):
+        return streams.udp_listener(listener, None, None)
+    if isinstance(listener, TcpListener):
+        return listeners.listener([], [], None, [(listener, (TcpRoute(name="any"),))])
+    return listeners.listener([listener], [{}], None)
 
 
 @query
@@ -51,11 +66,11 @@ def listener_fault(db: Db, key: str) -> str | None:
     if not listener.address:
         return f"listener {listener.name} has no address"
     try:
-        if listener.tls is not None:
+        if not isinstance(listener, UdpListener) and listener.tls is not None:
             listener_secrets(listener.tls, opener(db))
         if not db.get(OPTIONS, VALIDATE):
             return None
-        return checks.found(LISTENER_MESSAGE, listeners.listener([listener], [{}], None).body)
+        return checks.found(LISTENER_MESSAGE, alone(listener).body)
     except (Unrenderable, BadMessage) as e:
         return str(e)
 
@@ -70,12 +85,18 @@ def shard_faults(db: Db) -> dict[str, tuple[str, ...]]:
     return found | ({GATEWAY: faults} if faults else {})
 
 
+def port_of(listener: AnyListener) -> Port:
+    return ("udp" if isinstance(listener, UdpListener) else "tcp", listener.address, listener.port)
+
+
 def port_members(db: Db, key: str) -> Mapping[Port, int]:
     listener = db.get(LISTENERS, key)
     if listener is None:
         return {}
     at = positions(db).get(key)
-    return {} if at is None or listener_fault(db, key) is not None else {(listener.address, listener.port): at}
+    if at is None or listener_fault(db, key) is not None:
+        return {}
+    return {port_of(listener): at}
 
 
 PORTS: Collection[Port, int] = Collection("ports", source=LISTENERS, fn=port_members)
@@ -88,18 +109,16 @@ def port_listeners(db: Db, port: Port) -> tuple[str, ...]:
     return tuple(sorted(group, key=lambda k: group[k]))
 
 
-def listener_at(db: Db, key: str) -> HttpListener:
-    found = db.get(LISTENERS, key)
-    if found is None:
-        raise LookupError(key)
-    return found
+def listeners_at(db: Db, keys: Iterable[str], kind: type[L]) -> dict[str, L]:
+    """Those of the listeners that are of that kind."""
+    return {key: found for key in keys if isinstance(found := db.get(LISTENERS, key), kind)}
 
 
 def route_config_members(db: Db, port: Port) -> Mapping[str, tuple[str, ...]]:
     """RouteConfiguration name -> its listeners' keys."""
-    keys = port_listeners(db, port)
+    of = listeners_at(db, port_listeners(db, port), HttpListener)
     out: dict[str, tuple[str, ...]] = {}
-    for key, name in zip(keys, listeners.route_config_names([listener_at(db, k) for k in keys]), strict=True):
+    for key, name in zip(of, listeners.route_config_names(list(of.values())), strict=True):
         out[name] = (*out.get(name, ()), key)
     return out
 
@@ -121,14 +140,14 @@ class HostPlace(NamedTuple):
 def host_place(db: Db, listener_key: str) -> HostPlace | None:
     at = positions(db).get(listener_key)
     listener = db.get(LISTENERS, listener_key)
-    if at is None or listener is None or listener_fault(db, listener_key) is not None:
+    if at is None or not isinstance(listener, HttpListener) or listener_fault(db, listener_key) is not None:
         return None
-    keys = port_listeners(db, (listener.address, listener.port))
-    names = listeners.route_config_names([listener_at(db, k) for k in keys])
+    of = listeners_at(db, port_listeners(db, port_of(listener)), HttpListener)
+    names = listeners.route_config_names(list(of.values()))
     metrics = gateway_metrics(db)
     head = HttpListener(name=listener.name, metadata=listener.metadata)
     stats = metrics is not None and metrics.enable_virtual_host_stats
-    return HostPlace(dict(zip(keys, names, strict=True))[listener_key], at, listeners.host_rank(listener), head, stats)
+    return HostPlace(dict(zip(of, names, strict=True))[listener_key], at, listeners.host_rank(listener), head, stats)
 
 
 def virtual_hosts(db: Db, at: RouteKey) -> Mapping[str, Parts]:
@@ -167,14 +186,32 @@ def route_configurations(db: Db, name: str) -> Outputs:
 ROUTE_RESOURCES: Collection[Need, Rendered] = Collection("route_resources", source=ROUTE_CONFIGS, fn=route_configurations)
 
 
+def tcp_routes(db: Db, listener_key: str) -> tuple[TcpRoute, ...]:
+    """The routes that a TLS or TCP listener serves."""
+    shards = db.group(ROUTE_OUTPUTS, RouteKey("stream", listener_key)).values()
+    return ordered_tcp(s for s in shards if isinstance(s, TcpRouteShard))
+
+
+def udp_route(db: Db, listener_key: str) -> UdpRoute | None:
+    """The route that a UDP listener serves."""
+    shards = db.group(ROUTE_OUTPUTS, RouteKey("stream", listener_key)).values()
+    return chosen_udp(s for s in shards if isinstance(s, UdpRouteShard))
+
+
 def xds_listeners(db: Db, port: Port) -> Outputs:
     keys = port_listeners(db, port)
-    members = [listener_at(db, k) for k in keys]
+    log = gateway_access_log(db)
+    if port[0] == "udp":
+        datagrams = listeners_at(db, keys[:1], UdpListener)
+        return {(LISTENER, of.name): streams.udp_listener(of, udp_route(db, key), log) for key, of in datagrams.items()}
+    members = listeners_at(db, keys, HttpListener)
     filters: list[dict[str, Fields]] = []
-    for key in keys:
+    for key in members:
         found: dict[str, Fields | None] = {name: db.fold(FIRST_FILTER, RouteKey("filter", key, name)) for name in listeners.FILTER_ORDER}
         filters.append({name: f for name, f in found.items() if f is not None})
-    return {(LISTENER, members[0].name): listeners.listener(members, filters, gateway_access_log(db))}
+    stream = [(of, tcp_routes(db, key)) for key, of in listeners_at(db, keys, TcpListener).items()]
+    names = [*(of.name for of in members.values()), *(of.name for of, _ in stream)]
+    return {(LISTENER, names[0]): listeners.listener(list(members.values()), filters, log, stream)}
 
 
 LISTENER_RESOURCES: Collection[Need, Rendered] = Collection("listener_resources", source=PORTS, fn=xds_listeners)

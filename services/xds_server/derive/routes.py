@@ -18,8 +18,10 @@ from shared.features.route.direct_response.ir import DirectResponse
 from shared.features.route.direct_response.xds import body
 from shared.incremental import Collection, Db, MinBy, fold, query
 from shared.ir.assemble import resolved_route
-from shared.ir.http import HttpListener, HttpRoute
+from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
 from shared.ir.order import match_key, order_key
+from shared.ir.tcp import TcpRouteShard
+from shared.ir.udp import UdpRouteShard
 from shared.xds.message import BadMessage, Fields
 
 # Envoy's own limit
@@ -30,14 +32,14 @@ _ROUTE_ENTRY_MESSAGE = "envoy.config.route.v3.Route"
 
 
 class RouteKey(NamedTuple):
-    """What a value of ROUTE_OUTPUTS is: routes of a `host` of a listener, a `filter` that a listener needs, a shard's `problem`."""
+    """What a value of ROUTE_OUTPUTS is: a `host` or a `filter` of a listener, its `stream` routes, or a shard's `problem`."""
 
-    kind: Literal["host", "filter", "problem"]
+    kind: Literal["host", "filter", "stream", "problem"]
     of: str
     name: str = ""
 
 
-RouteValue = Parts | Fields | tuple[str, ...]
+RouteValue = Parts | Fields | tuple[str, ...] | TcpRouteShard | UdpRouteShard
 
 
 def resolved(db: Db, route: HttpRoute) -> HttpRoute:
@@ -57,7 +59,7 @@ def host_fault(hostname: str) -> str | None:
 @query
 def preserves_order(db: Db, listener_key: str) -> bool:
     listener = db.get(LISTENERS, listener_key)
-    return listener is not None and listener.preserve_route_order
+    return isinstance(listener, HttpListener) and listener.preserve_route_order
 
 
 def refused(route: HttpRoute) -> HttpRoute:
@@ -93,6 +95,8 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
     shard = db.get(ROUTES, key)
     if shard is None:
         return {}
+    if not isinstance(shard, HttpRouteShard):
+        return {RouteKey("stream", listener_of(key)): shard}
     validate = bool(db.get(OPTIONS, VALIDATE))
     listener = listener_of(key)
     by_age = order_key(shard.order)

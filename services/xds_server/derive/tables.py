@@ -19,15 +19,20 @@ from shared.ir.destination import Endpoint, EndpointsShard
 from shared.ir.gateway import AccessLog, GatewayShard, Metrics
 from shared.ir.http import HttpListener, HttpRouteShard
 from shared.ir.shards import GATEWAY
+from shared.ir.tcp import TcpListener, TcpRouteShard
+from shared.ir.udp import UdpListener, UdpRouteShard
+
+AnyListener = HttpListener | TcpListener | UdpListener
+AnyRoutes = HttpRouteShard | TcpRouteShard | UdpRouteShard
 
 GATEWAYS: Table[str, GatewayShard] = Table("gateway")
-LISTENERS: Table[str, HttpListener] = Table("listeners")
-ROUTES: Table[str, HttpRouteShard] = Table("routes")
+LISTENERS: Table[str, AnyListener] = Table("listeners")
+ROUTES: Table[str, AnyRoutes] = Table("routes")
 ENDPOINTS: Table[str, EndpointsShard] = Table("endpoints")
 TABLES: dict[type[IR], Table[str, Any]] = {
     GatewayShard: GATEWAYS,
-    HttpListener: LISTENERS,
-    HttpRouteShard: ROUTES,
+    **dict.fromkeys((HttpListener, TcpListener, UdpListener), LISTENERS),
+    **dict.fromkeys((HttpRouteShard, TcpRouteShard, UdpRouteShard), ROUTES),
     EndpointsShard: ENDPOINTS,
 }
 OPTIONS: Table[str, Any] = Table("options")
@@ -35,7 +40,8 @@ OPEN_SECRET = "open_secret"
 VALIDATE = "validate"
 
 
-Port = tuple[str, int]
+Port = tuple[str, str, int]
+"""tcp or udp, address, port number."""
 Outputs = Mapping[Need, Rendered]
 
 
@@ -43,7 +49,9 @@ Outputs = Mapping[Need, Rendered]
 def positions(db: Db) -> dict[str, int]:
     """Listener key -> place in the Gateway's order; a listener shard that the Gateway does not name is not served."""
     gateway = db.get(GATEWAYS, GATEWAY)
-    return {k: i for i, k in enumerate(gateway.http_listeners)} if gateway is not None else {}
+    if gateway is None:
+        return {}
+    return {k: i for i, k in enumerate((*gateway.http_listeners, *gateway.tcp_listeners, *gateway.udp_listeners))}
 
 
 @query

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from services.xds_server.render import streams
 from services.xds_server.render.accesslog import access_logs
 from services.xds_server.render.tls import downstream_socket, tls_needs
 from services.xds_server.render.types import LISTENER, ROUTE, Need, Rendered, rendered
 from shared.features.parts.xds_values import config_source, given, wrapped
 from shared.ir.gateway import AccessLog, ReadyListener
 from shared.ir.http import HttpListener
+from shared.ir.tcp import TcpListener, TcpRoute
 from shared.xds.message import Fields, pack
 
 BUFFER_LIMIT = 32768
@@ -53,9 +55,15 @@ def host_rank(listener: HttpListener) -> tuple[int, int]:
     return (2 if host == "*" else 1 if host.startswith("*") else 0, -len(host))
 
 
-def listener(listeners: Sequence[HttpListener], filters: Sequence[Filters], log: AccessLog | None) -> Rendered:
-    """The Listener of one address and port, from its HTTP listeners in the Gateway's order (at least one)."""
-    first = listeners[0]
+def listener(
+    listeners: Sequence[HttpListener],
+    filters: Sequence[Filters],
+    log: AccessLog | None,
+    stream: Sequence[tuple[TcpListener, Sequence[TcpRoute]]] = (),
+) -> Rendered:
+    """The Listener of one address and port, from its HTTP listeners and then its TCP and TLS ones (at least one of all)."""
+    members: list[HttpListener | TcpListener] = [*listeners, *(of for of, _ in stream)]
+    first = members[0]
     address: Fields = {"address": first.address, "port_value": first.port}
     fields: Fields = {
         "name": first.name,
@@ -69,16 +77,26 @@ def listener(listeners: Sequence[HttpListener], filters: Sequence[Filters], log:
         fields["access_log"] = logs
     needs: list[Need] = [(ROUTE, name) for name in dict.fromkeys(route_config_names(listeners))]
     chains: list[Fields] = []
+    inspects = False
     for each, wanted in zip(listeners, filters, strict=True):
         if each.tls is None:
             continue
         chain = _chain(each, wanted, log) | {"transport_socket": downstream_socket(each.tls, each.tls_overlaps)}
         if each.hostnames and each.hostnames[0] != "*":
             chain["filter_chain_match"] = {"server_names": list(each.hostnames)}
-            inspector = pack("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")
-            fields["listener_filters"] = [{"name": _TLS_INSPECTOR, "typed_config": inspector}]
+            inspects = True
         chains.append(chain)
         needs += tls_needs(each.tls)
+    led_nowhere = False
+    for of, routes in stream:
+        if routes or not led_nowhere:
+            chains += streams.chains(of, routes, log)
+            led_nowhere |= not routes
+        inspects |= any(streams.server_names(r) for r in routes)
+        needs += tls_needs(of.tls) if of.tls is not None and routes else ()
+    if inspects:
+        inspector = pack("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")
+        fields["listener_filters"] = [{"name": _TLS_INSPECTOR, "typed_config": inspector}]
     if chains:
         fields["filter_chains"] = chains
     plain = [(each, wanted) for each, wanted in zip(listeners, filters, strict=True) if each.tls is None]

@@ -1,0 +1,80 @@
+"""TCP and TLS routes as filter chains of a listener, and UDP listeners: bytes go to one cluster, nothing is looked at but the SNI."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.xds_server.render.accesslog import access_logs
+from services.xds_server.render.tls import downstream_socket
+from services.xds_server.render.types import CLUSTER, LISTENER, Rendered, rendered
+from shared.features.parts.xds_values import given
+from shared.ir.destination import Destination
+from shared.ir.gateway import AccessLog
+from shared.ir.tcp import TcpListener, TcpRoute
+from shared.ir.udp import UdpListener, UdpRoute
+from shared.xds.message import Fields, pack
+
+EMPTY_CLUSTER = "EmptyCluster"
+"""Where listeners without routes lead: Envoy takes no listener without a filter chain."""
+_TCP_PROXY = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+_UDP_PROXY = "envoy.extensions.filters.udp.udp_proxy.v3"
+_NOWHERE = Destination(name=EMPTY_CLUSTER)
+_NO_ROUTE = TcpRoute(name=EMPTY_CLUSTER, destination=_NOWHERE)
+
+
+def empty_cluster() -> Rendered:
+    return rendered(CLUSTER, {"name": EMPTY_CLUSTER, "type": "STATIC"})
+
+
+def chains(listener: TcpListener, routes: Sequence[TcpRoute], log: AccessLog | None) -> list[Fields]:
+    """FilterChains of one TCP or TLS listener; without routes one that leads nowhere."""
+    return [_chain(listener, r, log) for r in routes] or [_chain(TcpListener(name="", port=listener.port), _NO_ROUTE, log)]
+
+
+def server_names(route: TcpRoute) -> tuple[str, ...]:
+    """The SNIs that pick the route's chain; none where it takes all."""
+    snis = route.tls.inspector.snis if route.tls is not None and route.tls.inspector is not None else ()
+    return () if snis[:1] == ("*",) else snis
+
+
+def _chain(listener: TcpListener, route: TcpRoute, log: AccessLog | None) -> Fields:
+    passes = route.tls is not None and route.tls.inspector is not None
+    kind = "tls-terminate" if listener.tls is not None else "tls-passthrough" if passes else "tcp"
+    stat_prefix = f"{kind}-{listener.port}"
+    proxy = given(
+        {
+            "access_log": access_logs(log, "Route") or None,
+            "stat_prefix": stat_prefix,
+            "cluster": (route.destination or _NOWHERE).name,
+        }
+    )
+    snis = server_names(route)
+    return given(
+        {
+            "name": route.name,
+            "filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": pack(_TCP_PROXY, proxy)}],
+            "filter_chain_match": {"server_names": list(snis)} if snis else None,
+            "transport_socket": downstream_socket(listener.tls, False) if listener.tls is not None else None,
+        }
+    )
+
+
+def udp_listener(listener: UdpListener, route: UdpRoute | None, log: AccessLog | None) -> Rendered:
+    """The Listener of one UDP listener."""
+    destination = (route.destination if route is not None else None) or _NOWHERE
+    action: Fields = {"name": "route", "typed_config": pack(f"{_UDP_PROXY}.Route", {"cluster": destination.name})}
+    proxy: Fields = {"stat_prefix": "service", "matcher": {"on_no_match": {"action": action}}}
+    if logs := access_logs(log, "Route"):
+        proxy["access_log"] = logs
+    config = pack(f"{_UDP_PROXY}.UdpProxyConfig", proxy)
+    address: Fields = {"protocol": "UDP", "address": listener.address, "port_value": listener.port}
+    if listener.ip_family == "DualStack":
+        address["ipv4_compat"] = True
+    fields: Fields = {
+        "name": listener.name,
+        "address": {"socket_address": address},
+        "listener_filters": [{"name": "envoy.filters.udp_listener.udp_proxy", "typed_config": config}],
+    }
+    if logs := access_logs(log, "Listener"):
+        fields["access_log"] = logs
+    return rendered(LISTENER, fields, place=f"udp {listener.address}:{listener.port}")
