@@ -9,11 +9,17 @@ from typing import Any
 
 import msgspec
 
-from shared.api.base import Object, Spec
+from shared.api.base import LabelSelector, Object, Spec
 from shared.api.gateway import SecretObjectReference
 from shared.api.telemetry import ProxyTelemetry
 
 GROUP = "gateway.envoyproxy.io"
+
+
+class MergeBackends(Spec, frozen=True):
+    """Backends whose routes share a cluster; all of them without a selector."""
+
+    selector: LabelSelector | None = None
 
 
 class FilterPosition(Spec, frozen=True):
@@ -55,6 +61,7 @@ class EnvoyProxySpec(Spec, frozen=True):
     preserve_route_order: bool = False
     provider: ProxyProvider | None = None
     telemetry: ProxyTelemetry = ProxyTelemetry()
+    merge_backends: MergeBackends | None = None
     filter_order: tuple[FilterPosition, ...] = ()
     backend_tls: ClientTls | None = msgspec.field(default=None, name="backendTLS")
 

@@ -13,15 +13,16 @@ from msgspec.structs import replace
 
 from shared.features.route.direct_response.ir import DirectResponse
 from shared.ir.base import IR
-from shared.ir.destination import Destination, DestinationSetting, EndpointsShard
+from shared.ir.destination import BackendCluster, BackendClusterRef, Destination, DestinationSetting, EndpointsShard
 from shared.ir.gateway import GatewayShard, Xds
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
-from shared.ir.order import chosen_udp, ordered, ordered_tcp
-from shared.ir.shards import GATEWAY
+from shared.ir.order import chosen_udp, order_key, ordered, ordered_tcp
+from shared.ir.shards import GATEWAY, cluster_key
 from shared.ir.tcp import TcpListener, TcpRoute, TcpRouteShard, TcpTls
 from shared.ir.udp import UdpListener, UdpRouteShard
 
 S = TypeVar("S", bound=IR)
+_PASSES: tuple[type[IR], ...] = (HttpRouteShard, TcpRouteShard, UdpRouteShard)
 
 EndpointsOf = Callable[[str], EndpointsShard | None]
 """An endpoints shard by its key; None where no such shard is known."""
@@ -46,13 +47,19 @@ def joined_setting(setting: DestinationSetting, endpoints: EndpointsOf) -> Desti
 
 
 def joined(destination: Destination, endpoints: EndpointsOf) -> Destination:
-    """The destination with every setting joined with its endpoints."""
-    return replace(destination, settings=tuple(joined_setting(s, endpoints) for s in destination.settings))
+    """The destination with every setting joined with its endpoints, or turned into the reference to a cluster that has some."""
+    settings, refs = [], list(destination.backend_cluster_refs)
+    for each in (joined_setting(s, endpoints) for s in destination.settings):
+        if each.backend_cluster:
+            refs.append(BackendClusterRef(name=each.backend_cluster, weight=each.weight))
+        else:
+            settings.append(each)
+    return replace(destination, settings=tuple(settings), backend_cluster_refs=tuple(refs))
 
 
 def weights(destination: Destination) -> Weights:
     """The split of a joined destination; a setting without a weight counts nowhere, as in Envoy Gateway."""
-    split = [0, 0, 0]
+    split = [sum(ref.weight or 0 for ref in destination.backend_cluster_refs), 0, 0]
     for s in destination.settings:
         kind = 1 if s.invalid else 0 if s.is_dynamic_resolver or s.endpoints else 2
         split[kind] += s.weight or 0
@@ -89,8 +96,8 @@ def usable(destination: Destination | None, endpoints: EndpointsOf) -> Destinati
     """A joined destination for connections: there is no answer to give, so what has no endpoints is left out."""
     if destination is None:
         return None
-    settings = (joined_setting(s, endpoints) for s in destination.settings)
-    return replace(destination, settings=tuple(s for s in settings if s.endpoints or s.is_dynamic_resolver))
+    whole = joined(destination, endpoints)
+    return replace(whole, settings=tuple(s for s in whole.settings if s.endpoints or s.is_dynamic_resolver))
 
 
 def resolved_tcp(route: TcpRoute, listener: TcpListener, endpoints: EndpointsOf) -> TcpRoute:
@@ -103,6 +110,21 @@ def route_shards(shards: Mapping[str, IR], listener_key: str, kind: type[S]) -> 
     """The route shards of the listener whose own shard stands under `listener_key`."""
     prefix = listener_key + "."
     return [s for k, s in shards.items() if k.startswith(prefix) and isinstance(s, kind)]
+
+
+def _shared_clusters(shards: Mapping[str, IR], endpoints: EndpointsOf) -> tuple[BackendCluster, ...]:
+    """Clusters in the order in which routes come to need them. One that nobody serves is left out, as no route refers to it."""
+    every = [s for s in shards.values() if isinstance(s, (HttpRouteShard, TcpRouteShard, UdpRouteShard))]
+    names: dict[str, BackendCluster | None] = {}
+    for shard in sorted(every, key=lambda s: (_PASSES.index(type(s)), order_key(s.order))):
+        routes = shard.routes if isinstance(shard, HttpRouteShard) else (shard.route,)
+        for route in routes:
+            for setting in route.destination.settings if route.destination is not None else ():
+                if setting.backend_cluster and setting.backend_cluster not in names:
+                    found = shards.get(cluster_key(setting.backend_cluster))
+                    names[setting.backend_cluster] = found if isinstance(found, BackendCluster) else None
+    clusters = (replace(c, setting=joined_setting(c.setting, endpoints)) for c in names.values() if c is not None)
+    return tuple(c for c in clusters if c.setting.endpoints)
 
 
 def assemble(shards: Mapping[str, IR]) -> Xds:
@@ -148,4 +170,5 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
         http=tuple(listeners),
         tcp=tuple(tcp),
         udp=tuple(udp),
+        backend_clusters=_shared_clusters(shards, endpoints),
     )

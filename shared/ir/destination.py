@@ -60,7 +60,8 @@ class DestinationSetting(IR, frozen=True):
     """One backend of a destination.
 
     `endpoints_ref` is the key of its EndpointsShard (see shared/ir/shards.py); `assemble` replaces it by that shard's
-    address type and endpoints, so the assembled IR looks like Envoy Gateway's.
+    address type and endpoints, so the assembled IR looks like Envoy Gateway's. `backend_cluster` names the cluster that it
+    shares with other routes; `assemble` makes a BackendClusterRef of it.
     """
 
     name: str = ""
@@ -70,6 +71,7 @@ class DestinationSetting(IR, frozen=True):
     address_type: AddressType | None = None
     endpoints: tuple[Endpoint, ...] = ()
     endpoints_ref: str = ""
+    backend_cluster: str = ""
     invalid: bool = False
     is_dynamic_resolver: bool = False
     force_http1_upstream: bool = False
@@ -79,8 +81,25 @@ class DestinationSetting(IR, frozen=True):
     metadata: ResourceMetadata | None = None
 
 
+class BackendClusterRef(IR, frozen=True):
+    """A share of a destination's requests that goes to a shared cluster."""
+
+    name: str
+    weight: int | None = None
+
+
+class BackendCluster(IR, frozen=True):
+    """`ir.xds.<ns>.<name>.clusters.<kind>.<ns>.<backend>.<port>.<protocol>`: one cluster for all routes to a backend."""
+
+    name: str
+    setting: DestinationSetting
+    metadata: ResourceMetadata | None = None
+    use_client_protocol: bool = False
+
+
 class Destination(IR, frozen=True):
     name: str
     stat_name: str | None = None
     settings: tuple[DestinationSetting, ...] = ()
+    backend_cluster_refs: tuple[BackendClusterRef, ...] = ()
     metadata: ResourceMetadata | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.ir.base import IR
-from shared.ir.destination import Destination
+from shared.ir.destination import BackendCluster, Destination
 from shared.ir.http import HttpListener
 from shared.ir.match import MapEntry
 from shared.ir.tcp import TcpListener
@@ -81,3 +81,4 @@ class Xds(IR, frozen=True):
     http: tuple[HttpListener, ...] = ()
     tcp: tuple[TcpListener, ...] = ()
     udp: tuple[UdpListener, ...] = ()
+    backend_clusters: tuple[BackendCluster, ...] = ()

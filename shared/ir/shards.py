@@ -8,13 +8,23 @@ from __future__ import annotations
 
 from shared.core import names
 from shared.ir.base import IR, decode
-from shared.ir.destination import EndpointsShard
+from shared.ir.destination import BackendCluster, EndpointsShard
 from shared.ir.gateway import GatewayShard
 from shared.ir.http import HttpListener, HttpRouteShard
 from shared.ir.tcp import TcpListener, TcpRouteShard
 from shared.ir.udp import UdpListener, UdpRouteShard
 
-Shard = GatewayShard | HttpListener | HttpRouteShard | TcpListener | TcpRouteShard | UdpListener | UdpRouteShard | EndpointsShard
+Shard = (
+    GatewayShard
+    | HttpListener
+    | HttpRouteShard
+    | TcpListener
+    | TcpRouteShard
+    | UdpListener
+    | UdpRouteShard
+    | EndpointsShard
+    | BackendCluster
+)
 
 GATEWAY = "gateway"
 COMMIT = "commit"
@@ -51,6 +61,11 @@ def endpoints_key(kind: str, namespace: str, name: str, port: int | str) -> str:
     return names.join("endpoints", kind, namespace, name, str(port))
 
 
+def cluster_key(name: str) -> str:
+    """Key of a shared cluster's shard by its name: kind, namespace, name, port and protocol of the backend."""
+    return names.join("clusters", *name.split("/"))
+
+
 def shard_type(key: str) -> type[IR]:
     """The struct that stands under a key; KeyError for a key of no known shape."""
     tokens = key.split(".")
@@ -66,6 +81,7 @@ _TYPES: dict[tuple[str, int], type[IR]] = {
     ("udp", 2): UdpListener,
     ("udp", 5): UdpRouteShard,
     ("endpoints", 5): EndpointsShard,
+    ("clusters", 6): BackendCluster,
 }
 
 

@@ -39,9 +39,12 @@ def settings_of(settings: dict[str, Any]) -> TranslatorSettings:
     )
 
 
+_AGED = ("Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "EndpointSlice")
+
+
 def with_ages(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Cases hold Gateways and routes in the order that Envoy Gateway's provider layer gives them, which is by age: ages say so."""
-    aged = [o for o in objects if o["kind"] in ("Gateway", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ListenerSet")]
+    """Cases hold Gateways, routes and slices in an order that counts there; here ages decide, so they say the same."""
+    aged = [o for o in objects if o["kind"] in _AGED]
     ages = {id(o): f"2000-01-01T{i // 3600:02}:{i // 60 % 60:02}:{i % 60:02}Z" for i, o in enumerate(aged)}
     return [{**o, "metadata": {**o["metadata"], "creationTimestamp": ages[id(o)]}} if id(o) in ages else o for o in objects]
 

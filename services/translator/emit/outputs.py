@@ -13,8 +13,9 @@ from services.translator.stages.listener_ir import listener
 from services.translator.stages.listener_set_status import listener_set_status
 from services.translator.stages.tables import BACKENDS, CLASSES, GATEWAYS, INVALID, LISTENER_SETS, OTHERS, PROXIES, ROUTES
 from shared.core.refs import GatewayRef, ObjectRef
-from shared.incremental import Collection, Db
+from shared.incremental import Collection, Db, MinBy, fold
 from shared.ir.base import IR
+from shared.ir.destination import BackendCluster
 from shared.ir.infra import Infra
 from shared.ir.shards import GATEWAY
 from shared.ir.status import StatusPart
@@ -36,6 +37,11 @@ def _listener_shard(db: Db, at: At) -> Mapping[At, IR]:
     return {(at[0], made[0]): made[1]} if made is not None else {}
 
 
+def _cluster_shard(db: Db, at: At) -> Mapping[At, IR]:
+    found = db.fold(SHARED_CLUSTERS, at)
+    return {at: found} if found is not None else {}
+
+
 def _endpoints_shard(db: Db, at: At) -> Mapping[At, IR]:
     return {at: endpoints(db, at[1])}
 
@@ -47,10 +53,15 @@ def _infra(db: Db, fleet: GatewayRef) -> Mapping[GatewayRef, Infra]:
 LISTENERS: Collection[At, bool] = Collection("listeners", source=FLEETS, fn=_listeners)
 USED_ENDPOINTS: Collection[At, bool] = Collection("used_endpoints", source=ROUTES, fn=routes.used_endpoints)
 
+USED_CLUSTERS: Collection[At, BackendCluster] = Collection("used_clusters", source=ROUTES, fn=routes.used_clusters)
+SHARED_CLUSTERS = fold(USED_CLUSTERS, "shared_clusters", MinBy(lambda _: 0))
+"""A cluster that several routes share, from any of them: it stands while one of them needs it."""
+
 SHARDS: tuple[Collection[At, IR], ...] = (
     Collection("gateway_shards", source=FLEETS, fn=_gateway_shard),
     Collection("listener_shards", source=LISTENERS, fn=_listener_shard),
     Collection("route_shards", source=ROUTES, fn=routes.route_shards),
+    Collection("cluster_shards", source=USED_CLUSTERS, fn=_cluster_shard),
     Collection("endpoints_shards", source=USED_ENDPOINTS, fn=_endpoints_shard),
 )
 INFRA: Collection[GatewayRef, Infra] = Collection("infra", source=FLEETS, fn=_infra)

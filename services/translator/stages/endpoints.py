@@ -106,6 +106,7 @@ def _slices(db: Db, kind: str, namespace: str, name: str, port: int, transport: 
     at = service_port(db, kind, namespace, name, port, transport)
     keys = db.keys(SLICES_BY_SERVICE, (kind, namespace, name))
     rows = [row for k in keys if (row := db.get(ENDPOINT_SLICES, k)) is not None]
+    rows.sort(key=lambda row: (row.metadata.creation_timestamp, row.metadata.name))
     if at is None or not rows:
         return EndpointsShard()
     found = tuple(e for row in rows for e in _slice(row, at))

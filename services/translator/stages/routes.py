@@ -14,10 +14,10 @@ from shared.api.routes import StreamRoute
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.features.route.redirect.translate import at_port
 from shared.incremental import AnyOf, Collection, Count, Db, fold
-from shared.ir.destination import Destination
+from shared.ir.destination import BackendCluster, Destination
 from shared.ir.http import HttpRoute as HttpRouteIr
 from shared.ir.http import HttpRouteShard, RouteOrder
-from shared.ir.shards import http_route_key, tcp_route_key, udp_route_key
+from shared.ir.shards import cluster_key, http_route_key, tcp_route_key, udp_route_key
 from shared.ir.tcp import TcpRoute, TcpRouteShard, TcpTls, TlsInspector
 from shared.ir.udp import UdpRoute, UdpRouteShard
 
@@ -111,6 +111,16 @@ ATTACHED: Collection[tuple[ObjectRef, str], bool] = Collection("attached", sourc
 ATTACHED_ROUTES = fold(ATTACHED, "attached_routes", Count())
 SPEAKS_GRPC = fold(ATTACHED, "speaks_grpc", AnyOf())
 """Whether any route of a listener is a GRPCRoute: its listener needs filters for that."""
+
+
+def used_clusters(db: Db, route: ObjectRef) -> Mapping[tuple[GatewayRef, str], BackendCluster]:
+    """The clusters that each fleet needs for this route and others; several routes' are equal."""
+    return {
+        (each.fleet, cluster_key(cluster.name)): cluster
+        for each in attachments(db, route)
+        if any(at.point.ready and at.hosts for at in each.at)
+        for cluster in rules(db, route, each.gateway).clusters
+    }
 
 
 def used_endpoints(db: Db, route: ObjectRef) -> Mapping[tuple[GatewayRef, str], bool]:

@@ -11,6 +11,7 @@ from services.translator.stages.backends import named, upstream
 from services.translator.stages.filters import filters_of, lookup_of
 from services.translator.stages.matches import Match, Unmatchable, combinations, preflight
 from services.translator.stages.metadata import resource_metadata
+from services.translator.stages.shared_clusters import merges, shared
 from services.translator.stages.streams import destination as stream_destination
 from services.translator.stages.streams import invalid_rules
 from services.translator.stages.tables import ROUTES
@@ -24,7 +25,7 @@ from shared.features.route.retry.translate import retry
 from shared.features.route.session_persistence.translate import session
 from shared.features.route.timeouts.translate import timeout
 from shared.incremental import Db, query
-from shared.ir.destination import BackendFilters, Destination, DestinationSetting
+from shared.ir.destination import BackendCluster, BackendFilters, Destination, DestinationSetting
 from shared.ir.http import HttpRoute as HttpRouteIr
 from shared.ir.match import StringMatch
 from shared.ir.metadata import ResourceMetadata
@@ -40,7 +41,7 @@ Rule = HttpRouteRule | GrpcRouteRule
 class Rules(msgspec.Struct, frozen=True):
     """`unaccepted` are the numbers of the rules that were dropped; `endpoints` the keys whose absence is worth a condition.
 
-    Routes of HTTP and gRPC come to `routes`, all others to one `destination`.
+    Routes of HTTP and gRPC come to `routes`, all others to one `destination`. `clusters` are those shared with other routes.
     """
 
     count: int = 0
@@ -49,6 +50,7 @@ class Rules(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
     unaccepted: tuple[int, ...] = ()
     endpoints: tuple[str, ...] = ()
+    clusters: tuple[BackendCluster, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -60,6 +62,7 @@ class _Backends(msgspec.Struct, frozen=True):
     settings: tuple[DestinationSetting, ...] = ()
     names: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    clusters: tuple[BackendCluster, ...] = ()
 
 
 @query
@@ -73,16 +76,23 @@ def rules(db: Db, route: ObjectRef, gateway: ObjectRef) -> Rules:
     routes: list[HttpRouteIr] = []
     problems: list[Problem] = []
     unaccepted: list[int] = []
+    clusters: dict[str, BackendCluster] = {}
     specs: tuple[Rule, ...] = row.spec.rules
     for i, rule in enumerate(specs):
-        made, faults = _rule(db, route, row, gateway, i, rule)
+        made, faults, used = _rule(db, route, row, gateway, i, rule)
         routes += made
         problems += faults
+        clusters.update((c.name, c) for c in used)
         if any(p.condition == ACCEPTED for p in faults):
             unaccepted.append(i)
     keys = {s.endpoints_ref for r in routes for d in _destinations(r) for s in d.settings if s.endpoints_ref}
     return Rules(
-        count=len(specs), routes=tuple(routes), problems=tuple(problems), unaccepted=tuple(unaccepted), endpoints=tuple(sorted(keys))
+        count=len(specs),
+        routes=tuple(routes),
+        problems=tuple(problems),
+        unaccepted=tuple(unaccepted),
+        endpoints=tuple(sorted(keys)),
+        clusters=tuple(clusters.values()),
     )
 
 
@@ -91,9 +101,9 @@ def _stream(db: Db, route: ObjectRef, row: StreamRoute, gateway: ObjectRef) -> R
     if problem is not None:
         count = max(len(row.spec.rules), 1)
         return Rules(count=count, problems=(problem,), unaccepted=tuple(range(count)))
-    destination, problems = stream_destination(db, route, row, gateway)
+    destination, problems, clusters = stream_destination(db, route, row, gateway)
     keys = {s.endpoints_ref for s in destination.settings if s.endpoints_ref}
-    return Rules(count=len(row.spec.rules), destination=destination, problems=problems, endpoints=tuple(sorted(keys)))
+    return Rules(count=len(row.spec.rules), destination=destination, problems=problems, endpoints=tuple(sorted(keys)), clusters=clusters)
 
 
 def _destinations(route: HttpRouteIr) -> Iterator[Destination]:
@@ -104,7 +114,7 @@ def _destinations(route: HttpRouteIr) -> Iterator[Destination]:
 
 def _rule(
     db: Db, route: ObjectRef, row: HttpRoute | GrpcRoute, gateway: ObjectRef, index: int, rule: Rule
-) -> tuple[list[HttpRouteIr], list[Problem]]:
+) -> tuple[list[HttpRouteIr], list[Problem], tuple[BackendCluster, ...]]:
     name = f"{route.kind.lower()}/{route.namespace}/{route.name}/rule/{index}"
     meta = resource_metadata(route.kind, row.metadata, rule.name or "")
     filters = filters_of(rule.filters, lookup_of(db, route, gateway, name), route.kind)
@@ -113,8 +123,8 @@ def _rule(
         routes = list(_matched(name, meta, rule, filters))
     except Unmatchable as e:
         reason = e.problem.reason if e.problem.reason in _KEPT_REASONS else UNSUPPORTED_VALUE
-        return [], [*problems, not_accepted(f"failed to process route rule {index}: {e.problem.message}", reason)]
-    backends = _backends(db, route, gateway, name, rule.backend_refs)
+        return [], [*problems, not_accepted(f"failed to process route rule {index}: {e.problem.message}", reason)], ()
+    backends = _backends(db, route, gateway, name, rule)
     problems += [replace(p, message=f"failed to process route rule {index} {p.message}") for p in backends.problems]
     answer, problem = _own_answer(filters, backends, rule, index)
     if problem is not None:
@@ -124,7 +134,8 @@ def _rule(
     )
     # a filter that failed answers in place of a redirect, but a GRPCRoute's filter that answers itself has answered
     forced = bool(filters.problems) and route.kind == "HTTPRoute"
-    return [_answered(r, answer, destination, forced) for r in routes], problems
+    made = [_answered(r, answer, destination, forced) for r in routes]
+    return made, problems, backends.clusters if any(r.destination is not None for r in made) else ()
 
 
 def _answered(route: HttpRouteIr, answer: int | None, destination: Destination, forced: bool) -> HttpRouteIr:
@@ -196,7 +207,8 @@ def _with(base: HttpRouteIr, match: Match, cookies: tuple[StringMatch, ...]) -> 
     )
 
 
-def _backends(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, refs: tuple[HttpBackendRef, ...]) -> _Backends:
+def _backends(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, rule: Rule) -> _Backends:
+    refs = rule.backend_refs
     settings: list[DestinationSetting] = []
     problems: list[Problem] = []
     names: list[str] = []
@@ -205,9 +217,18 @@ def _backends(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, refs: tup
         if problem is not None:
             problems.append(replace(problem, message=f"backendRef {i}: {problem.message}"))
         names.append(f"{ref.namespace or route.namespace}/{ref.name}" if ref.weight else "")
-        if ref.weight:
-            settings.append(setting)
-    return _Backends(tuple(settings), tuple(names), tuple(problems))
+        settings.append(setting)
+    clusters: list[BackendCluster] = []
+    if merges(db, gateway) and not _bound_together(rule, settings):
+        found = [shared(db, gateway, ref, route.namespace, setting) for ref, setting in zip(refs, settings, strict=True)]
+        settings = [each.setting for each in found]
+        clusters = [each.cluster for each in found if each.cluster is not None]
+    return _Backends(tuple(s for s in settings if s.weight), tuple(names), tuple(problems), tuple(clusters))
+
+
+def _bound_together(rule: Rule, settings: list[DestinationSetting]) -> bool:
+    """Whether several backends must stay in one cluster: sessions stick to one of them, or one stands in for another."""
+    return len(settings) > 1 and (rule.session_persistence is not None or any(s.priority for s in settings))
 
 
 def _setting(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, ref: HttpBackendRef) -> tuple[DestinationSetting, Problem | None]:

@@ -20,7 +20,6 @@ from shared.ir import telemetry as ir
 from shared.ir.gateway import AccessLog, Metrics
 
 UNSUPPORTED = (
-    "spec.mergeBackends",
     "spec.luaValidation",
     "spec.lua",
     "spec.dynamicModules",

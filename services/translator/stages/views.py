@@ -10,6 +10,7 @@ from services.translator.stages.gateways import served
 from services.translator.stages.judged import listeners_of
 from services.translator.stages.proxies import effective, fleet_of
 from services.translator.stages.tables import GATEWAYS
+from shared.api.envoy import MergeBackends
 from shared.api.gateway import GROUP, RouteNamespaces
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Collection, Db
@@ -39,6 +40,7 @@ class GatewayView(msgspec.Struct, frozen=True):
     points: tuple[AttachPoint, ...]
     by_address: bool
     stat_name: str | None
+    merge_backends: MergeBackends | None = None
 
 
 def _view(db: Db, gateway: ObjectRef) -> Mapping[ObjectRef, GatewayView]:
@@ -61,7 +63,7 @@ def _view(db: Db, gateway: ObjectRef) -> Mapping[ObjectRef, GatewayView]:
         for each in listeners_of(db, gateway)
     )
     stat_name = metrics.cluster_stat_name if metrics is not None else None
-    return {gateway: GatewayView(fleet_of(db, gateway), points, spec.routing_type == "Service", stat_name)}
+    return {gateway: GatewayView(fleet_of(db, gateway), points, spec.routing_type == "Service", stat_name, spec.merge_backends)}
 
 
 VIEWS: Collection[ObjectRef, GatewayView] = Collection("gateway_views", source=GATEWAYS, fn=_view)
