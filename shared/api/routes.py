@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from shared.api.base import Object, Spec
 from shared.api.gateway import BackendObjectReference, ParentReference
 from shared.features.parts.header_spec import HttpHeaderFilter
 from shared.features.route.cors.spec import CorsSpec
+from shared.features.route.credential_injection.spec import CredentialInjectionSpec
 from shared.features.route.direct_response.spec import DirectResponseSpec
 from shared.features.route.mirror.spec import RequestMirrorSpec
 from shared.features.route.redirect.spec import RequestRedirectSpec
@@ -148,12 +147,10 @@ class FilterMatch(Spec, frozen=True):
 
 
 class HttpRouteFilterSpec(Spec, frozen=True):
-    """`credential_injection` is not supported yet: it is read so that a condition can say so."""
-
     url_rewrite: ExtendedRewriteSpec | None = msgspec.field(default=None, name="urlRewrite")
     direct_response: DirectResponseSpec | None = None
     matches: tuple[FilterMatch, ...] = ()
-    credential_injection: dict[str, Any] | None = None
+    credential_injection: CredentialInjectionSpec | None = None
 
 
 class HttpRouteFilterObject(Object, frozen=True):

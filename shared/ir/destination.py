@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from shared.features.route.credential_injection.ir import CredentialInjection
 from shared.features.route.url_rewrite.ir import UrlRewrite
 from shared.ir.base import IR
 from shared.ir.match import AddHeader
@@ -40,6 +41,7 @@ class BackendFilters(IR, frozen=True):
     add_response_headers: tuple[AddHeader, ...] = ()
     remove_response_headers: tuple[str, ...] = ()
     url_rewrite: UrlRewrite | None = None
+    credential_injection: CredentialInjection | None = None
 
 
 class ForceLocal(IR, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from shared.features.route.cors.ir import Cors
+from shared.features.route.credential_injection.ir import CredentialInjection
 from shared.features.route.direct_response.ir import DirectResponse
 from shared.features.route.mirror.ir import MirrorPolicy
 from shared.features.route.redirect.ir import Redirect
@@ -55,6 +56,7 @@ class HttpRoute(IR, frozen=True):
     redirect: Redirect | None = None
     direct_response: DirectResponse | None = None
     url_rewrite: UrlRewrite | None = None
+    credential_injection: CredentialInjection | None = None
     mirrors: tuple[MirrorPolicy, ...] = ()
     timeout: str | None = None
     retry: Retry | None = None

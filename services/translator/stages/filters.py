@@ -8,15 +8,17 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from services.translator.stages.backends import named, upstream
+from services.translator.stages.grants import permitted
 from services.translator.stages.matches import Unmatchable, cookies_of
-from services.translator.stages.tables import CONFIG_MAPS, HTTP_ROUTE_FILTERS, INVALID, core_ref
+from services.translator.stages.tables import CONFIG_MAPS, HTTP_ROUTE_FILTERS, INVALID, SECRETS, core_ref
 from shared.api.envoy import GROUP as ENVOY
-from shared.api.gateway import BackendObjectReference
+from shared.api.gateway import BackendObjectReference, SecretObjectReference
 from shared.api.routes import HttpRouteFilter, HttpRouteFilterObject
 from shared.core.refs import ObjectRef
 from shared.features.parts.filters import Filters, Lookup
 from shared.features.parts.problem import Problem, not_accepted, unresolved
 from shared.features.route.cors import translate as cors
+from shared.features.route.credential_injection import translate as credential_injection
 from shared.features.route.direct_response import translate as direct_response
 from shared.features.route.direct_response.spec import CustomBodySpec
 from shared.features.route.header_modifier import translate as header_modifier
@@ -63,7 +65,13 @@ def lookup_of(db: Db, route: ObjectRef, gateway: ObjectRef, destination_name: st
         assert isinstance(spec, CustomBodySpec)
         return _body(db, spec, route.namespace)
 
-    return Lookup(namespace=route.namespace, destination_name=destination_name, backend=backend, extension=extension, body=body)
+    def secret(ref: object, key: str) -> tuple[str, str | None]:
+        assert isinstance(ref, SecretObjectReference)
+        return _secret(db, ref, key, route.namespace)
+
+    return Lookup(
+        namespace=route.namespace, destination_name=destination_name, backend=backend, extension=extension, body=body, secret=secret
+    )
 
 
 def filters_of(specs: tuple[HttpRouteFilter, ...], lookup: Lookup, kind: str) -> Filters:
@@ -116,9 +124,6 @@ def _extension(spec: HttpRouteFilter, before: Filters, lookup: Lookup) -> Filter
 
 def _extended(row: HttpRouteFilterObject, before: Filters, lookup: Lookup) -> Filters:
     spec, so_far = row.spec, before
-    if spec.credential_injection is not None:
-        text = "invalid filter HTTPRouteFilter: spec.credentialInjection is not supported yet"
-        return so_far.refused(not_accepted(text))
     if spec.matches and so_far.cookie_matches:
         return so_far.failed(not_accepted("only one HTTPRouteFilter with matches is supported per HTTPRouteRule"))
     if spec.matches:
@@ -133,7 +138,23 @@ def _extended(row: HttpRouteFilterObject, before: Filters, lookup: Lookup) -> Fi
             return so_far
     if spec.direct_response is not None:
         so_far = direct_response.apply(spec.direct_response, so_far, lookup)
+    if spec.credential_injection is not None:
+        so_far = credential_injection.apply(spec.credential_injection, so_far, lookup, row.metadata.name)
     return so_far
+
+
+def _secret(db: Db, ref: SecretObjectReference, key: str, namespace: str) -> tuple[str, str | None]:
+    target = core_ref("Secret", ref.namespace or namespace, ref.name)
+    at = f"{target.namespace}/{target.name}"
+    if ref.group or ref.kind != "Secret":
+        return "", f"secret ref must be of kind Secret, not {ref.group}/{ref.kind}"
+    if not permitted(db, ENVOY, "HTTPRouteFilter", namespace, target):
+        return "", f"reference to secret {at} not permitted by any ReferenceGrant"
+    row = db.get(SECRETS, target)
+    if row is None:
+        return "", f"secret {at} does not exist"
+    value = row.data.get(key)
+    return (value, None) if value else ("", f"key {key} not found in secret {at}")
 
 
 def _body(db: Db, spec: CustomBodySpec, namespace: str) -> tuple[str, Problem | None]:

@@ -179,6 +179,7 @@ def _matched(name: str, meta: ResourceMetadata, rule: Rule, filters: Filters) ->
         url_rewrite=filters.url_rewrite,
         mirrors=filters.mirrors,
         cors=filters.cors,
+        credential_injection=filters.credential_injection,
         is_http2=isinstance(rule, GrpcRouteRule),
     )
     if isinstance(rule, HttpRouteRule):
@@ -250,6 +251,7 @@ def _setting(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, ref: HttpB
         add_response_headers=filters.add_response_headers,
         remove_response_headers=filters.remove_response_headers,
         url_rewrite=filters.url_rewrite,
+        credential_injection=filters.credential_injection,
     )
     return replace(setting, filters=own), None
 

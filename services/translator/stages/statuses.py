@@ -24,6 +24,7 @@ from services.translator.stages.tables import (
     FAILED,
     GATEWAYS_BY_PROXY,
     INVALID,
+    LATE,
     OTHERS,
     PROXIES,
     REJECTIONS,
@@ -35,7 +36,7 @@ from services.translator.stages.telemetry import unsupported_fields
 from shared.api.gateway import GROUP, ParentReference
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.features.parts.problem import ACCEPTED, BACKENDS_AVAILABLE, RESOLVED_REFS, Problem, unresolved
-from shared.incremental import Db
+from shared.incremental import Db, Pending
 from shared.ir.status import StatusPart
 
 STREAM_KINDS = ("TLSRoute", "TCPRoute", "UDPRoute")
@@ -79,13 +80,24 @@ def route_status(db: Db, route: ObjectRef) -> Parts:
         if failed is not None:
             conditions.set(ACCEPTED, False, "UnsupportedValue", f"Translation failed: {failed}")
         else:
-            _route_conditions(db, route, each, conditions)
+            _route_conditions_or_pending(db, route, each, conditions)
         parents[gateway_id(each.gateway)].append(_parent(db, each.parent, conditions))
     return {(route, g): part(route, g, row.metadata.generation, {"parents": p}) for g, p in parents.items()}
 
 
 def _parent(db: Db, parent: ParentReference, conditions: Conditions) -> dict[str, Any]:
     return {"parentRef": _shown(parent), "controllerName": settings(db).controller_name, "conditions": plain(conditions.all())}
+
+
+def _route_conditions_or_pending(db: Db, route: ObjectRef, each: Attachment, conditions: Conditions) -> None:
+    """Raises Pending while an object that the route reads is unknown, but not for too long: then that is its condition."""
+    try:
+        _route_conditions(db, route, each, conditions)
+    except Pending as e:
+        if not isinstance(e.key, ObjectRef) or db.get(LATE, e.key) is None:
+            raise
+        conditions.set(ACCEPTED, True, "Accepted", "Route is accepted")
+        conditions.set("Programmed", False, "Pending", f"{e.key} is not known yet")
 
 
 def _route_conditions(db: Db, route: ObjectRef, each: Attachment, conditions: Conditions) -> None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from shared.features.parts.problem import Problem
 from shared.features.route.cors.ir import Cors
+from shared.features.route.credential_injection.ir import CredentialInjection
 from shared.features.route.direct_response.ir import DirectResponse
 from shared.features.route.mirror.ir import MirrorPolicy
 from shared.features.route.redirect.ir import Redirect
@@ -29,6 +30,7 @@ class Filters(msgspec.Struct, frozen=True):
     url_rewrite: UrlRewrite | None = None
     mirrors: tuple[MirrorPolicy, ...] = ()
     cors: Cors | None = None
+    credential_injection: CredentialInjection | None = None
     cookie_matches: tuple[tuple[StringMatch, ...], ...] = ()
     problems: tuple[Problem, ...] = ()
 
@@ -51,3 +53,5 @@ class Lookup(msgspec.Struct, frozen=True):
     """kind and name of an extension filter in the route's namespace -> its row, or None."""
     body: Callable[[object], tuple[str, Problem | None]]
     """A custom response body -> base64 of its content."""
+    secret: Callable[[object, str], tuple[str, str | None]]
+    """An HTTPRouteFilter's reference to a Secret, and a key -> the value there as it is stored, and what was wrong."""
