@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
@@ -22,9 +22,6 @@ Extra = Mapping[str, Check]
 """Checks of whole messages that no rule declares, by the message's full name."""
 
 MOST_SECONDS = 9_223_372_036
-_OPAQUE = ("google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue")
-_DURATION = "google.protobuf.Duration"
-_ANY = "google.protobuf.Any"
 _HEADERS = {
     # (well_known_regex, strict): HTTP_HEADER_NAME is 1, HTTP_HEADER_VALUE is 2
     (1, True): r"^:?[0-9a-zA-Z!#$%&'*+\-.^_|~`]+$",
@@ -40,12 +37,22 @@ _BOUNDS: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
 )
 
 
-class _Plan(NamedTuple):
-    """What one kind of message must satisfy; `checks` are pairs of a field's name and its check, `kept` those with presence."""
+Faults = Sequence[tuple[str, str]]
+"""Pairs of a path and what is wrong there."""
+Inspect = Callable[[Any, Extra], Faults]
+_NONE: Faults = ()
 
-    required: tuple[str, ...]
-    oneofs: tuple[str, ...]
-    checks: tuple[tuple[str, Check, bool], ...]
+
+class _Plan(NamedTuple):
+    """What one kind of message must satisfy; `checks` are a field's name, its check, and whether it has presence; `parts` how the
+    messages in a field are had, by its number. `inspect` stands in for all of that where a message is judged as a whole."""
+
+    name: str
+    inspect: Inspect | None = None
+    required: tuple[str, ...] = ()
+    oneofs: tuple[str, ...] = ()
+    checks: tuple[tuple[str, Check, bool], ...] = ()
+    parts: Mapping[int, Callable[[Any], Iterable[Message]]] = {}
 
 
 def faults(message: Message, extra: Extra | None = None) -> Iterator[str]:
@@ -54,58 +61,87 @@ def faults(message: Message, extra: Extra | None = None) -> Iterator[str]:
         yield f"{path}: {text}" if path else text
 
 
-def _faults(message: Message, extra: Extra) -> Iterator[tuple[str, str]]:
-    name = message.DESCRIPTOR.full_name
-    if name in _OPAQUE:
-        return
-    if name == _DURATION:
-        if not 0 <= message.seconds <= MOST_SECONDS or message.nanos < 0:  # type: ignore[attr-defined]
-            yield "", "not a duration that Envoy can take"
-        return
-    if name == _ANY:
-        yield from _packed(message, extra)
-        return
-    if name in extra and (fault := extra[name](message)) is not None:
-        yield "", fault
-    plan = _plan(name)
+def _faults(message: Message, extra: Extra) -> Faults:
+    # for each message of each resource: no generators, and nothing is made where nothing is wrong
+    plan = _plan(message.DESCRIPTOR)
+    if plan.inspect is not None:
+        return plan.inspect(message, extra)
+    out: list[tuple[str, str]] | None = None
+    if plan.name in extra and (fault := extra[plan.name](message)) is not None:
+        out = [("", fault)]
     for field in plan.required:
         if not message.HasField(field):
-            yield field, "is required"
+            out = [*(out or ()), (field, "is required")]
     for oneof in plan.oneofs:
         if message.WhichOneof(oneof) is None:
-            yield oneof, "one is required"
+            out = [*(out or ()), (oneof, "one is required")]
     for field, check, presence in plan.checks:
         if (not presence or message.HasField(field)) and (fault := check(getattr(message, field))) is not None:
-            yield field, fault
-    for descriptor, value in message.ListFields():
-        if descriptor.message_type is None:
-            continue
-        for part in _members(descriptor, value):
-            for path, text in _faults(part, extra):
-                yield f"{descriptor.name}.{path}" if path else descriptor.name, text
+            out = [*(out or ()), (field, fault)]
+    for descriptor, value in message.ListFields() if plan.parts else ():
+        parts = plan.parts.get(descriptor.number)
+        for part in parts(value) if parts is not None else ():
+            if inner := _faults(part, extra):
+                name = descriptor.name
+                out = [*(out or ()), *((f"{name}.{path}" if path else name, text) for path, text in inner)]
+    return out or _NONE
 
 
-def _members(descriptor: Any, value: Any) -> Iterator[Message]:
-    if descriptor.message_type.GetOptions().map_entry:
-        if descriptor.message_type.fields_by_name["value"].message_type is not None:
-            yield from value.values()
-    elif isinstance(value, Message):
-        yield value
-    else:
-        yield from value
+def _nothing(_message: Any, _extra: Extra) -> Faults:
+    return _NONE
 
 
-def _packed(message: Any, extra: Extra) -> Iterator[tuple[str, str]]:
+def _span(message: Any, _extra: Extra) -> Faults:
+    return _NONE if 0 <= message.seconds <= MOST_SECONDS and message.nanos >= 0 else (("", "not a duration that Envoy can take"),)
+
+
+def _packed(message: Any, extra: Extra) -> Faults:
     try:
         kind = message_class(message.type_url.removeprefix(TYPE_PREFIX))
     except UnknownMessage:
-        return
-    yield from _faults(kind.FromString(message.value), extra)
+        return _NONE
+    return _faults(kind.FromString(message.value), extra)
+
+
+_AS_A_WHOLE: Mapping[str, Inspect] = {
+    **{
+        f"google.protobuf.{name}": _nothing
+        for name in ("Struct", "Value", "ListValue", "BoolValue", "UInt32Value", "UInt64Value", "DoubleValue")
+    },
+    "google.protobuf.Duration": _span,
+    "google.protobuf.Any": _packed,
+}
+
+
+def _one(value: Any) -> Iterable[Message]:
+    return (value,)
+
+
+def _each(value: Any) -> Iterable[Message]:
+    found: Iterable[Message] = value
+    return found
+
+
+def _values(value: Any) -> Iterable[Message]:
+    found: Iterable[Message] = value.values()
+    return found
+
+
+def _parts(field: Any) -> Callable[[Any], Iterable[Message]] | None:
+    """How the messages in a field are had; None where it holds none."""
+    kind = field.message_type
+    if kind is None or _AS_A_WHOLE.get(kind.full_name) is _nothing:
+        return None
+    if kind.GetOptions().map_entry:
+        inner = kind.fields_by_name["value"].message_type
+        return _values if inner is not None and _AS_A_WHOLE.get(inner.full_name) is not _nothing else None
+    return _each if field.is_repeated else _one
 
 
 @functools.cache
-def _plan(name: str) -> _Plan:
-    descriptor = message_class(name).DESCRIPTOR
+def _plan(descriptor: Any) -> _Plan:
+    if descriptor.full_name in _AS_A_WHOLE:
+        return _Plan(descriptor.full_name, _AS_A_WHOLE[descriptor.full_name])
     required, checks = [], []
     for field in descriptor.fields:
         rules = _declared("FieldOptions", "validate.rules", field)
@@ -117,8 +153,9 @@ def _plan(name: str) -> _Plan:
             required.append(field.name)
         if inner is not None and (check := _check(kind, inner, field)) is not None:
             checks.append((field.name, check, field.has_presence))
-    oneofs = [o.name for o in descriptor.oneofs if _declared("OneofOptions", "validate.required", o)]
-    return _Plan(tuple(required), tuple(oneofs), tuple(checks))
+    oneofs = tuple(o.name for o in descriptor.oneofs if _declared("OneofOptions", "validate.required", o))
+    parts = {f.number: how for f in descriptor.fields if (how := _parts(f)) is not None}
+    return _Plan(descriptor.full_name, None, tuple(required), oneofs, tuple(checks), parts)
 
 
 def _declared(options: str, extension: str, of: Any) -> Any:
@@ -147,8 +184,10 @@ def _check(kind: str, rules: Any, field: Any) -> Check | None:
         inner = value.value if unwrap else value
         if ignore_empty and not inner:
             return None
-        shown = f"{inner} " if isinstance(inner, int | float) else ""
-        return next((shown + text for test, text in parts if not test(inner)), None)
+        for test, text in parts:
+            if not test(inner):
+                return f"{inner} {text}" if isinstance(inner, int | float) else text
+        return None
 
     return check
 
