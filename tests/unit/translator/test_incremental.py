@@ -7,17 +7,23 @@ from typing import Any
 
 from shared.ir.status import InfraStatus, Rejection, XdsStatus
 from tests.unit.translator.build import (
+    ENVOY,
     FLEET,
     Object,
     World,
     endpoints,
     gateway,
     gateway_class,
+    grpc_route,
     http,
+    listener,
+    listener_set,
+    made,
     quickstart,
     ref_of,
     route,
     service,
+    stream_route,
 )
 
 ROUTES = 300
@@ -111,17 +117,33 @@ def test_a_rejection_touches_only_the_objects_that_it_names() -> None:
     assert cost["route_status"] == 1
 
 
+def proxy(spec: Object) -> Object:
+    return made(f"{ENVOY}/v1alpha1", "EnvoyProxy", "p", spec)
+
+
 def test_any_order_of_edits_ends_where_a_fresh_start_ends() -> None:
+    takes: Object = {"allowedListeners": {"namespaces": {"from": "All"}}}
+    uses: Object = {"infrastructure": {"parametersRef": {"group": ENVOY, "kind": "EnvoyProxy", "name": "p"}}}
+    collector = {"backendRefs": [{"name": "app", "port": 80}]}
     pool: list[list[Object]] = [[route(f"r{i}", f"/{j}", service=s) for j in range(3) for s in ("app", "none")] for i in range(3)] + [
-        [gateway(), gateway(http(), http("b", 8080)), gateway(http(hostname="*.example.com"))],
+        [
+            gateway(),
+            gateway(http(), http("b", 8080), listener("TCP", "tcp", 5432), **uses, **takes),
+            gateway(http(hostname="*.example.com"), **takes),
+        ],
         [service(), service(type="ExternalName")],
         [endpoints("app", "10.1.1.1"), endpoints("app"), endpoints("app", "10.1.1.2", ready=False)],
         [gateway_class()],
+        [grpc_route(), grpc_route(method={"service": "a"})],
+        [stream_route("TCPRoute"), stream_route("TCPRoute", service="none")],
+        [stream_route("TCPRoute", "second")],
+        [listener_set("more", http("x", 81)), listener_set("more", http("x", 80), http("y", 82))],
+        [proxy({"mergeBackends": {}}), proxy({"telemetry": {"metrics": {"sinks": [{"openTelemetry": collector}]}}})],
     ]
     rng = random.Random(7)
     world = World()
     now: dict[Any, Object] = {}
-    for _ in range(150):
+    for _ in range(250):
         obj = rng.choice(rng.choice(pool))
         if rng.random() < 0.25:
             now.pop(ref_of(obj), None)

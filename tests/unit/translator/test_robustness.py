@@ -17,12 +17,16 @@ from tests.unit.translator.build import (
     endpoints,
     gateway,
     gateway_class,
+    grpc_route,
     http,
     https,
+    listener,
+    listener_set,
     made,
     ref_of,
     route,
     service,
+    stream_route,
 )
 from tests.unit.translator.certificates import tls_secret
 
@@ -42,23 +46,79 @@ RULE = {
     "matches": [{"path": {"type": "Exact", "value": "/a"}, "headers": [{"name": "h", "value": "v"}], "queryParams": [{"name": "q", "value": "v"}], "method": "GET"}],  # noqa: E501
     "backendRefs": [{"name": "app", "port": 80, "weight": 2}, {"name": "ext", "kind": "Backend", "group": ENVOY}],
 }  # fmt: skip
-PROXY = {"ipFamily": "DualStack", "telemetry": {"accessLog": {"settings": [{"format": {"type": "Text", "text": "x"}, "sinks": [{"type": "File", "file": {"path": "/dev/stdout"}}]}]}}, "provider": {"type": "Kubernetes", "kubernetes": {"envoyService": {"type": "ClusterIP"}}}}  # fmt: skip # noqa: E501
+COLLECTOR = {"backendRefs": [{"name": "app", "port": 80}]}
+TELEMETRY = {
+    "accessLog": {
+        "settings": [
+            {"format": {"type": "Text", "text": "x"}, "sinks": [{"type": "File", "file": {"path": "/dev/stdout"}}]},
+            {
+                "matches": ["a == 1"],
+                "type": "Route",
+                "sinks": [{"type": "ALS", "als": {"type": "HTTP", "http": {"requestHeaders": ["a"]}, **COLLECTOR}}],
+            },
+            {
+                "sinks": [
+                    {"type": "OpenTelemetry", "openTelemetry": {"host": "otel.example.com", "port": 1, "resourceAttributes": {"a": "b"}}}
+                ]
+            },
+        ]
+    },
+    "tracing": {
+        "provider": {"type": "OpenTelemetry", "openTelemetry": {"headers": [{"name": "a", "value": "b"}]}, **COLLECTOR},
+        "samplingFraction": {"numerator": 1, "denominator": 3},
+        "customTags": {"a": {"type": "Environment", "environment": {"name": "E"}}},
+        "spanName": {"client": "x"},
+    },
+    "metrics": {
+        "enableGRPCStats": True,
+        "clusterStatName": "%ROUTE_NAME%",
+        "sinks": [{"type": "OpenTelemetry", "openTelemetry": COLLECTOR}],
+    },
+    "healthCheckLog": {"matches": ["Failure"], "sinks": [{"type": "File", "file": {"path": "/x"}}]},
+    "requestID": {"tracing": "Pack"},
+}
+PROXY = {
+    "ipFamily": "DualStack",
+    "mergeBackends": {"selector": {"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}},
+    "filterOrder": [{"name": "envoy.filters.http.cors", "before": "envoy.filters.http.fault"}],
+    "telemetry": TELEMETRY,
+    "provider": {"type": "Kubernetes", "kubernetes": {"envoyService": {"type": "ClusterIP"}}},
+}  # fmt: skip
 TARGET = {"group": ENVOY, "kind": "EnvoyProxy", "name": "proxy"}
 
 
 def world() -> list[Object]:
     backend = {"endpoints": [{"fqdn": {"hostname": "a.example.com", "port": 443}}], "tls": {"wellKnownCACertificates": "System"}}
-    extra = {"directResponse": {"statusCode": 418, "body": {"type": "Inline", "inline": "tea"}}, "matches": [{"cookies": [{"name": "c"}]}]}
+    credential = {"credential": {"valueRef": {"name": "cert"}}, "header": "x"}
+    body = {"type": "Inline", "inline": "tea"}
+    extra = {
+        "directResponse": {"statusCode": 418, "body": body},
+        "matches": [{"cookies": [{"name": "c"}]}],
+        "credentialInjection": credential,
+    }
     grant = {"from": [{"group": GATEWAY_API, "kind": "HTTPRoute", "namespace": "other"}], "to": [{"group": "", "kind": "Service"}]}
     return [
         gateway_class(),
-        gateway(http(), https(), http("named", 81, hostname="*.example.com"), infrastructure={"parametersRef": TARGET}),
+        gateway(
+            http(),
+            https(),
+            http("named", 81, hostname="*.example.com"),
+            listener("TLS", "tls", 8443, tls={"mode": "Passthrough"}),
+            listener("TCP", "tcp", 5432),
+            listener("UDP", "udp", 53),
+            infrastructure={"parametersRef": TARGET},
+            allowedListeners={"namespaces": {"from": "Selector", "selector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}}},
+        ),
+        listener_set("more", http("same", 82), listener("TCP", "tcp", 5433, allowedRoutes={"kinds": [{"kind": "TCPRoute"}]})),
         made(f"{ENVOY}/v1alpha1", "EnvoyProxy", "proxy", PROXY),
         made(f"{ENVOY}/v1alpha1", "Backend", "ext", backend),
         made(f"{ENVOY}/v1alpha1", "HTTPRouteFilter", "extra", extra),
         made(f"{ENVOY}/v1alpha1", "SecurityPolicy", "policy", {"targetRefs": [{"group": GATEWAY_API, "kind": "Gateway", "name": "eg"}]}),
         made(f"{GATEWAY_API}/v1beta1", "ReferenceGrant", "grant", grant),
-        made(f"{GATEWAY_API}/v1", "TCPRoute", "tcp", {"parentRefs": [{"name": "eg"}]}),
+        stream_route("TCPRoute", "tcp"),
+        stream_route("UDPRoute", "udp", port=53),
+        stream_route("TLSRoute", "tls", hostnames=["a.example.com", "*.b.example.com"]),
+        grpc_route("rpc", {"type": "RegularExpression", "service": "a.+", "method": "b"}, rule={"filters": FILTERS[:1] + FILTERS[4:]}),
         route("rich", rule=RULE),
         service(),
         endpoints("app", "10.1.1.1"),
@@ -103,7 +163,10 @@ def test_no_content_breaks_a_translation(seed: int) -> None:
     assert (live.shards, live.infra, live.statuses) == before
 
 
-@pytest.mark.parametrize("kind", ["HTTPRoute", "Backend", "HTTPRouteFilter", "TCPRoute", "SecurityPolicy", "Secret"])
+@pytest.mark.parametrize(
+    "kind",
+    ["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ListenerSet", "Backend", "HTTPRouteFilter", "SecurityPolicy", "Secret"],
+)
 def test_a_broken_object_changes_no_bystanders_shard(kind: str) -> None:
     rng = random.Random(kind)
     objects = world()
