@@ -104,10 +104,8 @@ def _packed(message: Any, extra: Extra) -> Faults:
 
 
 _AS_A_WHOLE: Mapping[str, Inspect] = {
-    **{
-        f"google.protobuf.{name}": _nothing
-        for name in ("Struct", "Value", "ListValue", "BoolValue", "UInt32Value", "UInt64Value", "DoubleValue")
-    },
+    **{f"google.protobuf.{name}": _nothing for name in ("Struct", "Value", "ListValue")},
+    **{f"google.protobuf.{name}Value": _nothing for name in ("Bool", "UInt32", "UInt64", "Double")},
     "google.protobuf.Duration": _span,
     "google.protobuf.Any": _packed,
 }

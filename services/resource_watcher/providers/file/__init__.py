@@ -25,8 +25,8 @@ log = structlog.get_logger("file-provider")
 GRACE = 0.3
 """Seconds that an object stays after it vanished: editors delete before they write, and folders are swapped."""
 STEP_MS, DEBOUNCE_MS, IDLE_MS = 2, 20, 500
-RESCAN_SECONDS = 30.0
-"""How often all stamps are looked at, should the kernel have dropped events."""
+RESCAN_SECONDS, RESCAN_SHARE = 30.0, 0.001
+"""How often all stamps are looked at, should the kernel have dropped events; and how much of the time that may take."""
 
 
 class FileProvider:
@@ -71,7 +71,7 @@ class FileProvider:
                 await _sleep(stop, IDLE_MS / 1000)
                 continue
             identity = _identity(self._roots)
-            looked = time.monotonic()
+            rescan_at = time.monotonic() + RESCAN_SECONDS
             try:
                 async for events in awatch(
                     *roots,
@@ -85,9 +85,11 @@ class FileProvider:
                     if _identity(self._roots) != identity:
                         break
                     paths = {p for _, p in events}
-                    if any(self._structural(p) for p in paths) or time.monotonic() - looked > RESCAN_SECONDS:
-                        looked = time.monotonic()
+                    begin = time.monotonic()
+                    if any(self._structural(p) for p in paths) or begin > rescan_at:
                         yield None
+                        now = time.monotonic()
+                        rescan_at = now + max(RESCAN_SECONDS, (now - begin) / RESCAN_SHARE)
                     elif paths or self._vanished:
                         yield paths
             except (FileNotFoundError, OSError, RuntimeError) as e:
