@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +23,8 @@ log = structlog.get_logger("statuses")
 UPDATES = Counter("status_update_total", "Statuses written to the provider.", ["kind", "status"])
 UPDATE_SECONDS = Histogram("status_update_duration_seconds", "How long writing a status took.", ["kind"])
 
+MANY, DUTY = 50, 1
+"""After so many statuses in a row, pause for so many times what they took: a first start has better use for the processor."""
 _TOKENS = 6  # status.<group>.<kind>.<ns>.<name>.<gateway>
 
 
@@ -42,8 +46,12 @@ async def write_statuses(bus: Bus, provider: Provider) -> None:
                     parts.get(ref, {}).pop(tokens[5], None)
                 else:
                     parts.setdefault(ref, {})[tokens[5]] = json.loads(entry.value).get("status", {})
-            for ref in touched:
+            begin = time.monotonic()
+            for n, ref in enumerate(touched, 1):
                 await _write(provider, ref, parts.get(ref) or {}, written)
+                if n % MANY == 0:
+                    await asyncio.sleep(DUTY * (time.monotonic() - begin))
+                    begin = time.monotonic()
     finally:
         await reader.close()
 
