@@ -30,6 +30,7 @@ _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 _MANY_SHARDS = 500
 _REPORT_DELAY = 0.00005
 _NO_DELAY = 0.001
+_ANSWER_DELAY = 0.1
 OnStatus = Callable[[GatewayRef, XdsStatus], None]
 log = structlog.get_logger(__name__)
 
@@ -236,7 +237,11 @@ class XdsServer:
         for stream in state.streams:
             if stream in self._wakes:
                 self._wakes[stream].set()
-        self._report(state.ref)
+        if state.streams and self._callbacks:
+            # their acknowledgements, as a rule, follow at once: both are told as one
+            asyncio.get_running_loop().call_later(_ANSWER_DELAY, self._report, state.ref)
+        else:
+            self._report(state.ref)
 
     def _report(self, gateway: GatewayRef) -> None:
         if self._callbacks and not self._to_report:

@@ -26,8 +26,9 @@ log = structlog.get_logger("xds-server")
 
 STATUS_TTL = 60
 """Seconds that a replica's word stands after it fell silent."""
-DUTY = 4
-"""After publishing, pause for so many times what it took: news of one proxy goes out at once, of thousands it comes in batches."""
+DUTY, AT_ONCE = 4, 0.005
+"""After publishing what took longer than AT_ONCE seconds, pause for so many times of that: news of one proxy goes out at once, of
+thousands it comes in batches."""
 
 
 class Statuses:
@@ -53,7 +54,8 @@ class Statuses:
                 latest, self._latest = self._latest, {}
                 begin = time.monotonic()
                 await self._writer.put({self._subject(g): msgspec.json.encode(s) if s is not None else None for g, s in latest.items()})
-                await asyncio.sleep(DUTY * (time.monotonic() - begin))
+                if (took := time.monotonic() - begin) > AT_ONCE:
+                    await asyncio.sleep(DUTY * took)
         finally:
             await self._writer.close()
 
