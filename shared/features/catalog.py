@@ -23,6 +23,8 @@ class Feature(NamedTuple):
 
 _RULE = ("HTTPRoute.rule", "HTTPRoute.rule.backendRef")
 
+_BACKEND_POLICY = ("BackendTrafficPolicy",)
+
 FEATURES: tuple[Feature, ...] = (
     Feature("route.header_modifier", "filters[].requestHeaderModifier, filters[].responseHeaderModifier", _RULE),
     Feature("route.redirect", "filters[].requestRedirect", ("HTTPRoute.rule",)),
@@ -35,5 +37,20 @@ FEATURES: tuple[Feature, ...] = (
     Feature("route.retry", "retry", ("HTTPRoute.rule",), on_failure="ignored"),
     Feature(
         "route.session_persistence", "sessionPersistence", ("HTTPRoute.rule",), "envoy.filters.http.stateful_session", 11, "rule dropped"
+    ),
+    *(
+        Feature(f"traffic.{room}", f"BackendTrafficPolicy.spec.{field}", _BACKEND_POLICY)
+        for room, field in (
+            ("timeout", "timeout"),
+            ("load_balancer", "loadBalancer"),
+            ("circuit_breaker", "circuitBreaker"),
+            ("health_check", "healthCheck"),
+            ("tcp_keepalive", "tcpKeepalive"),
+            ("http2", "http2"),
+            ("backend_connection", "connection"),
+            ("dns", "dns"),
+            ("proxy_protocol", "proxyProtocol"),
+            ("http_upgrade", "httpUpgrade"),
+        )
     ),
 )

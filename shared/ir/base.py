@@ -17,6 +17,11 @@ _SPELLING = {
     "enable_grpc_web": "enableGRPCWeb",
     "enable_grpc_stats": "enableGRPCStats",
     "request_id": "requestID",
+    "source_ip": "sourceIP",
+    # Envoy Gateway's IR really has these two exchanged
+    "initial_stream_window_size": "initialConnectionWindowSize",
+    "initial_connection_window_size": "initialStreamWindowSize",
+    "consecutive_5xx_errors": "consecutive5XxErrors",
     "client_ip_detection": "clientIPDetection",
 }
 

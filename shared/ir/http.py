@@ -16,6 +16,7 @@ from shared.ir.destination import Destination
 from shared.ir.match import AddHeader, StringMatch
 from shared.ir.metadata import ResourceMetadata
 from shared.ir.tls import ListenerTls
+from shared.ir.traffic import Traffic
 
 
 class SecurityFeatures(IR, frozen=True):
@@ -63,6 +64,7 @@ class HttpRoute(IR, frozen=True):
     session_persistence: SessionPersistence | None = None
     cors: Cors | None = None
     security: SecurityFeatures | None = None
+    traffic: Traffic | None = None
     use_client_protocol: bool = False
     stat_name: str | None = None
 

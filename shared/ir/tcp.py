@@ -12,6 +12,7 @@ from shared.ir.destination import Destination
 from shared.ir.http import RouteOrder
 from shared.ir.metadata import ResourceMetadata
 from shared.ir.tls import ListenerTls
+from shared.ir.traffic import ClusterTraffic
 
 
 class TlsInspector(IR, frozen=True):
@@ -27,7 +28,7 @@ class TcpTls(IR, frozen=True):
     terminate: ListenerTls | None = None
 
 
-class TcpRoute(IR, frozen=True):
+class TcpRoute(ClusterTraffic, frozen=True):
     name: str = ""
     tls: TcpTls | None = None
     destination: Destination | None = None

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.features.traffic.health_check.ir import HealthCheckLog as HealthCheckLog
+from shared.features.traffic.health_check.ir import HealthCheckLogFile as HealthCheckLogFile
 from shared.ir.base import IR
 from shared.ir.destination import Destination
 from shared.ir.match import MapEntry
+from shared.ir.traffic import ClusterTraffic
 
 
 class HttpHeader(IR, frozen=True):
@@ -31,6 +34,7 @@ class AlsAccessLog(IR, frozen=True):
     http: AlsHttp | None = None
     cel_matches: tuple[str, ...] = ()
     log_type: str | None = None
+    traffic: ClusterTraffic | None = None
 
 
 class OpenTelemetryAccessLog(IR, frozen=True):
@@ -42,6 +46,7 @@ class OpenTelemetryAccessLog(IR, frozen=True):
     headers: tuple[HttpHeader, ...] = ()
     cel_matches: tuple[str, ...] = ()
     log_type: str | None = None
+    traffic: ClusterTraffic | None = None
 
 
 class LiteralTag(IR, frozen=True):
@@ -87,6 +92,7 @@ class Tracing(IR, frozen=True):
     resource_attributes: tuple[MapEntry, ...] = ()
     headers: tuple[HttpHeader, ...] = ()
     span_name: SpanName | None = None
+    traffic: ClusterTraffic | None = None
 
 
 class MetricSink(IR, frozen=True):
@@ -98,18 +104,6 @@ class MetricSink(IR, frozen=True):
     resource_attributes: dict[str, str] | None = None
     report_counters_as_deltas: bool = False
     report_histograms_as_deltas: bool = False
-
-
-class HealthCheckLogFile(IR, frozen=True):
-    path: str
-
-
-class HealthCheckLog(IR, frozen=True):
-    """Which results of active health checks are logged; transitions always are."""
-
-    always_log_health_check_failures: bool = False
-    always_log_health_check_success: bool = False
-    file_sinks: tuple[HealthCheckLogFile, ...] = ()
 
 
 class FilterPosition(IR, frozen=True):

@@ -8,9 +8,10 @@ from shared.ir.base import IR
 from shared.ir.destination import Destination
 from shared.ir.http import RouteOrder
 from shared.ir.metadata import ResourceMetadata
+from shared.ir.traffic import ClusterTraffic
 
 
-class UdpRoute(IR, frozen=True):
+class UdpRoute(ClusterTraffic, frozen=True):
     name: str = ""
     destination: Destination | None = None
 

@@ -27,7 +27,26 @@ def field(name: str, number: int, kind: str, *, repeated: bool = False) -> Field
     return made
 
 
+_LB = "envoy/extensions/load_balancing_policies"
+
 MISSING: dict[str, Additions] = {
+    f"{_LB}/common/v3/common.proto": Additions(
+        fields={},
+        messages=(
+            DescriptorProto(
+                name="OrcaOobReportingConfig",
+                field=[field("port_value", 1, "uint32"), field("authority", 2, "string")],
+            ),
+        ),
+    ),
+    f"{_LB}/client_side_weighted_round_robin/v3/client_side_weighted_round_robin.proto": Additions(
+        fields={
+            "envoy.extensions.load_balancing_policies.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin": (
+                field("oob_reporting_config", 9, ".envoy.extensions.load_balancing_policies.common.v3.OrcaOobReportingConfig"),
+            )
+        },
+        imports=(f"{_LB}/common/v3/common.proto",),
+    ),
     "envoy/config/route/v3/route_components.proto": Additions(
         fields={"envoy.config.route.v3.RouteMatch": (field("cookies", 17, ".envoy.config.route.v3.CookieMatcher", repeated=True),)},
         messages=(

@@ -17,7 +17,7 @@ from shared.ir.udp import UdpRouteShard
 from shared.xds.message import decode, to_json
 
 _ASPECTS = {"listeners": LISTENER, "routes": ROUTE, "clusters": CLUSTER, "endpoints": ENDPOINT, "secrets": SECRET}
-_SPELLINGS = {"accesslog": "accessLog", "CACertificate": "caCertificate", "Name": "name", "PrivateKey": "privateKey"}
+_SPELLINGS = {"accesslog": "accessLog", "backoff": "backOff", "CACertificate": "caCertificate", "Name": "name", "PrivateKey": "privateKey"}
 _BYTES = ("certificate", "privateKey", "body", "ocspStaple")
 
 
@@ -79,14 +79,20 @@ def render(ir: dict[str, Any], settings: dict[str, Any]) -> dict[str, list[dict[
     xds = msgspec.convert(_normal(ir), Xds)
     # the reference takes regexes as they are
     store = GatewayStore(_opened, validate=False)
-    store.set_shards(shards(xds))
-    if store.problems:
+    given = shards(xds)
+    store.set_shards(given)
+    if any(len(texts) >= _size(given[key]) for key, texts in store.problems.items()):
         raise ValueError(str(store.problems))
     resources = store.snapshot()
     return {
         aspect: [to_json(decode(MESSAGES[url], _body(r.any_bytes))) for r in resources.get(url, {}).values()]
         for aspect, url in _ASPECTS.items()
     }
+
+
+def _size(shard: Shard) -> int:
+    """Of how many routes a shard is: a route that cannot be rendered is no error as long as there are others."""
+    return len(shard.routes) if isinstance(shard, HttpRouteShard) else 1
 
 
 def _body(any_bytes: bytes) -> bytes:

@@ -15,6 +15,7 @@ from services.xds_server.derive.tables import (
     ROUTES,
     VALIDATE,
     Outputs,
+    gateway_health_log,
     gateway_metrics,
     opener,
     own_certificate,
@@ -41,15 +42,13 @@ from shared.incremental import Collection, Db
 from shared.ir.assemble import joined, joined_setting, usable
 from shared.ir.destination import Destination, DestinationSetting
 from shared.ir.http import HttpRoute
-from shared.ir.tcp import TcpRouteShard
-from shared.ir.udp import UdpListener, UdpRouteShard
+from shared.ir.tcp import TcpRoute, TcpRouteShard
+from shared.ir.udp import UdpListener, UdpRoute, UdpRouteShard
 
 
 def route_plans(route: HttpRoute) -> tuple[ClusterPlan, ...]:
     """All clusters of one resolved route: of its destination, and of its mirrors."""
-    out: tuple[ClusterPlan, ...] = ()
-    if route.destination is not None:
-        out += destinations.plans(route.destination, route.use_client_protocol)
+    out = destinations.plans(route)
     for mirror in route.mirrors:
         out += (ClusterPlan(mirror.destination.name, mirror.destination.settings, mirror.destination.metadata),)
     return out
@@ -73,7 +72,7 @@ def plans_of_route(db: Db, key: str) -> Plans:
     """The clusters that one route shard needs."""
     shard = db.get(ROUTES, key)
     if isinstance(shard, TcpRouteShard | UdpRouteShard):
-        return plans_of_stream(db, shard.route.destination)
+        return plans_of_stream(db, shard.route)
     out: Plans = {}
     for each in shard.routes if shard is not None else ():
         if each.destination is None and not each.mirrors:
@@ -86,12 +85,14 @@ def plans_of_route(db: Db, key: str) -> Plans:
     return out
 
 
-def plans_of_stream(db: Db, destination: Destination | None) -> Plans:
+def plans_of_stream(db: Db, route: TcpRoute | UdpRoute) -> Plans:
     """The cluster of a TCP or UDP route: always one, as connections cannot be split by weight."""
+    destination = route.destination
     found = usable(destination, lambda ref: shape(db, ref))
     if found is None or destination is None:
         return {}
-    return {found.name: (ClusterPlan(found.name, found.settings, found.metadata, found.stat_name), refs(destination))}
+    plan = ClusterPlan(found.name, found.settings, found.metadata, found.stat_name, traffic=route)
+    return {found.name: (plan, refs(destination))}
 
 
 def plans_of_gateway(db: Db, key: str) -> Plans:
@@ -117,12 +118,12 @@ def with_endpoints(db: Db, plan: ClusterPlan, known: dict[str, str]) -> ClusterP
 def clusters(db: Db, plans: Plans) -> dict[Need, Rendered]:
     """Clusters, and the secrets that they name."""
     out: dict[Need, Rendered] = {}
-    metrics = gateway_metrics(db)
+    metrics, health_log = gateway_metrics(db), gateway_health_log(db)
     for name, (plan, known) in plans.items():
         if not endpoints.addressed(plan):
             continue
         assignment = endpoints.assignment(with_endpoints(db, plan, known)) if destinations.is_dns(plan) else None
-        made = destinations.cluster(plan, metrics, assignment)
+        made = destinations.cluster(plan, metrics, assignment, health_log)
         if db.get(OPTIONS, VALIDATE) and (fault := checks.found(CLUSTER_MESSAGE, made.body)) is not None:
             raise Unrenderable(f"cluster {name}: {fault}")
         out[CLUSTER, name] = made

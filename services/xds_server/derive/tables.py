@@ -13,6 +13,7 @@ from services.xds_server.render.types import (
     Rendered,
 )
 from shared.features.parts.xds_values import Unrenderable
+from shared.features.traffic.health_check.ir import HealthCheckLog
 from shared.incremental import Db, Table, query
 from shared.ir.base import IR
 from shared.ir.destination import Endpoint, EndpointsShard
@@ -58,6 +59,12 @@ def positions(db: Db) -> dict[str, int]:
 def gateway_metrics(db: Db) -> Metrics | None:
     gateway = db.get(GATEWAYS, GATEWAY)
     return gateway.metrics if gateway is not None else None
+
+
+@query
+def gateway_health_log(db: Db) -> HealthCheckLog | None:
+    gateway = db.get(GATEWAYS, GATEWAY)
+    return gateway.health_check_log if gateway is not None else None
 
 
 @query

@@ -6,25 +6,26 @@ from typing import NamedTuple
 
 from services.xds_server.render.tls import tls_needs, upstream_socket
 from services.xds_server.render.types import CLUSTER, ENDPOINT, Need, Rendered, rendered
-from shared.features.parts.xds_values import duration, given, metadata, wrapped
+from shared.features.parts.xds_values import given, metadata, wrapped
+from shared.features.traffic.backend_connection import xds as backend_connection
+from shared.features.traffic.circuit_breaker import xds as circuit_breaker
+from shared.features.traffic.dns import xds as dns
+from shared.features.traffic.health_check import xds as health_check
+from shared.features.traffic.health_check.ir import HealthCheckLog
+from shared.features.traffic.http2 import xds as http2_options
+from shared.features.traffic.load_balancer import xds as load_balancer
+from shared.features.traffic.proxy_protocol import xds as proxy_protocol
+from shared.features.traffic.tcp_keepalive import xds as tcp_keepalive
+from shared.features.traffic.timeout import xds as timeout
 from shared.ir.assemble import weights
 from shared.ir.destination import Destination, DestinationSetting
 from shared.ir.gateway import Metrics
+from shared.ir.http import HttpRoute
 from shared.ir.metadata import ResourceMetadata
+from shared.ir.traffic import ClusterTraffic
 from shared.xds.message import Fields, pack
 
-BUFFER_LIMIT = 32768
-MAX_RETRIES = 1024
-CONNECT_TIMEOUT = "10s"
-DNS_REFRESH = "30s"
-HTTP2_STREAM_WINDOW = 65536
-HTTP2_CONNECTION_WINDOW = 1048576
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_LB = "envoy.extensions.load_balancing_policies"
-_HTTP2: Fields = {
-    "initial_stream_window_size": wrapped(HTTP2_STREAM_WINDOW),
-    "initial_connection_window_size": wrapped(HTTP2_CONNECTION_WINDOW),
-}
 
 
 class ClusterPlan(NamedTuple):
@@ -35,10 +36,13 @@ class ClusterPlan(NamedTuple):
     metadata: ResourceMetadata | None
     stat_name: str | None = None
     use_client_protocol: bool = False
+    traffic: ClusterTraffic = ClusterTraffic()
+    hostname: str = ""
+    of_route: bool = True
     prefer_local: bool = False
 
 
-def per_setting(destination: Destination) -> bool:
+def per_setting(destination: Destination, zones: bool = False) -> bool:
     """Whether each setting needs a cluster of its own: mixed address types or protocols, filters, requests that must fail."""
     settings = destination.settings
     split = weights(destination)
@@ -46,7 +50,8 @@ def per_setting(destination: Destination) -> bool:
     protocols = {s.protocol for s in settings}
     auto_sni = [s for s in settings if s.tls is not None and s.tls.auto_sni_from_endpoint_hostname]
     return bool(
-        split.invalid
+        zones
+        or split.invalid
         or split.no_endpoints
         or "Mixed" in kinds
         or ("FQDN" in kinds and len(kinds) > 1)
@@ -57,10 +62,14 @@ def per_setting(destination: Destination) -> bool:
     )
 
 
-def plans(destination: Destination, use_client_protocol: bool = False) -> tuple[ClusterPlan, ...]:
+def plans(route: HttpRoute) -> tuple[ClusterPlan, ...]:
     """The clusters of a route's destination."""
-    common = (destination.metadata, destination.stat_name, use_client_protocol)
-    if per_setting(destination):
+    destination = route.destination
+    if destination is None:
+        return ()
+    traffic: ClusterTraffic = route.traffic or ClusterTraffic()
+    common = (destination.metadata, destination.stat_name, route.use_client_protocol, traffic, route.hostname)
+    if per_setting(destination, load_balancer.splits_zones(traffic.load_balancer)):
         return tuple(ClusterPlan(s.name, (s,), *common) for s in destination.settings)
     return (ClusterPlan(destination.name, destination.settings, *common),)
 
@@ -82,7 +91,9 @@ def tls_match(cluster: str, at: int) -> str:
     return f"{cluster}/tls/{at}"
 
 
-def cluster(plan: ClusterPlan, metrics: Metrics | None, assignment: Fields | None = None) -> Rendered:
+def cluster(
+    plan: ClusterPlan, metrics: Metrics | None, assignment: Fields | None = None, health_log: HealthCheckLog | None = None
+) -> Rendered:
     """The Cluster resource; `assignment` is its ClusterLoadAssignment where names are resolved by DNS."""
     tls = [s.tls for s in plan.settings if s.tls is not None]
     all_tls = bool(plan.settings) and len(tls) == len(plan.settings)
@@ -93,17 +104,19 @@ def cluster(plan: ClusterPlan, metrics: Metrics | None, assignment: Fields | Non
         {
             "name": plan.name,
             "alt_stat_name": plan.stat_name,
-            "dns_lookup_family": "V4_PREFERRED",
+            "dns_lookup_family": dns.family(plan.traffic.dns, None),
             "common_lb_config": {},
-            "per_connection_buffer_limit_bytes": wrapped(BUFFER_LIMIT),
             "metadata": metadata(plan.metadata),
-            "connect_timeout": duration(CONNECT_TIMEOUT),
+            "connect_timeout": timeout.connect(plan.traffic.timeout),
             "ignore_health_on_host_removal": True,
             "track_cluster_stats": _tracked(metrics),
             "load_balancing_policy": _lb_policy(plan),
-            "circuit_breakers": {"thresholds": [{"max_retries": wrapped(MAX_RETRIES)}]},
+            "circuit_breakers": circuit_breaker.on_cluster(plan.traffic.circuit_breaker),
         }
     )
+    fields |= backend_connection.on_cluster(plan.traffic.backend_connection)
+    fields |= tcp_keepalive.on_cluster(plan.traffic.tcp_keepalive)
+    fields |= health_check.on_cluster(plan.traffic.health_check, plan.hostname, health_log)
     needs: list[Need] = [n for t in tls for n in tls_needs(t)]
     fields |= _sockets(plan, auto_sni=auto_sni, auto_http=auto_http)
     fields |= _protocol_options(plan, auto_http=auto_http, auto_sni=auto_sni)
@@ -124,30 +137,27 @@ def _tracked(metrics: Metrics | None) -> Fields | None:
 
 def _lb_policy(plan: ClusterPlan) -> Fields:
     if is_dynamic(plan):
-        return _policy("cluster_provided", pack(f"{_LB}.cluster_provided.v3.ClusterProvided"))
+        return load_balancer.policy("cluster_provided")
+    balancer = plan.traffic.load_balancer
+    prefer = balancer.prefer_local if balancer is not None else None
+    if prefer is None and len(plan.settings) == 1:
+        prefer = plan.settings[0].prefer_local
     locality: Fields = {"locality_weighted_lb_config": {}}
     if plan.prefer_local:
         locality = {"zone_aware_lb_config": {"min_cluster_size": wrapped(1)}}
-    elif len(plan.settings) == 1 and plan.settings[0].prefer_local is not None:
-        prefer = plan.settings[0].prefer_local
-        zone: Fields = {"min_cluster_size": wrapped(6 if prefer.min_endpoints_threshold is None else prefer.min_endpoints_threshold)}
-        if prefer.percentage_enabled is not None:
-            zone["routing_enabled"] = {"value": prefer.percentage_enabled}
-        if prefer.force is not None:
-            least = prefer.force.min_endpoints_in_zone_threshold
-            zone["force_local_zone"] = {"min_size": wrapped(1 if least is None else least)}
-        locality = {"zone_aware_lb_config": zone}
-    return _policy("least_request", pack(f"{_LB}.least_request.v3.LeastRequest", {"locality_lb_config": locality}))
-
-
-def _policy(name: str, config: Fields) -> Fields:
-    return {"policies": [{"typed_extension_config": {"name": f"envoy.load_balancing_policies.{name}", "typed_config": config}}]}
+    elif prefer is not None:
+        locality = load_balancer.zone_aware(prefer)
+    return load_balancer.on_cluster(balancer, locality)
 
 
 def _sockets(plan: ClusterPlan, *, auto_sni: bool, auto_http: bool) -> Fields:
     dynamic = is_dynamic(plan)
     sockets = [(i, upstream_socket(s.tls, auto_sni=auto_sni, dynamic=dynamic)) for i, s in enumerate(plan.settings) if s.tls is not None]
     out: Fields = {}
+    protocol = plan.traffic.proxy_protocol
+    if protocol is not None:
+        sockets = [(i, proxy_protocol.around(protocol, socket)) for i, socket in sockets]
+        out["transport_socket"] = proxy_protocol.around(protocol, _dummy() if auto_http else None)
     if dynamic and sockets:
         out["transport_socket"] = sockets[0][1]
     elif sockets:
@@ -156,26 +166,37 @@ def _sockets(plan: ClusterPlan, *, auto_sni: bool, auto_http: bool) -> Fields:
         ]
     if auto_http and "transport_socket" not in out:
         # Envoy wants a TLS socket on a cluster that picks HTTP/1 or 2 by ALPN; the matches above decide in its place
-        context = pack("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", {"common_tls_context": {}})
-        out["transport_socket"] = {"name": "dummy.transport_socket", "typed_config": context}
+        out["transport_socket"] = _dummy()
     return out
+
+
+def _dummy() -> Fields:
+    context = pack("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", {"common_tls_context": {}})
+    return {"name": "dummy.transport_socket", "typed_config": context}
 
 
 def _protocol_options(plan: ClusterPlan, *, auto_http: bool, auto_sni: bool) -> Fields:
     http2 = any(s.protocol in ("GRPC", "HTTP2") for s in plan.settings)
     http1 = any(s.force_http1_upstream for s in plan.settings)
-    if not (plan.use_client_protocol or auto_http or http2 or http1):
+    traffic = plan.traffic
+    common = timeout.on_connections(traffic.timeout, of_route=plan.of_route) | circuit_breaker.on_connections(traffic.circuit_breaker)
+    hashes = load_balancer.hash_policies(traffic.load_balancer.consistent_hash) if traffic.load_balancer and not plan.of_route else []
+    if not (plan.use_client_protocol or auto_http or http2 or http1 or common or hashes):
         return {}
-    both: Fields = {"http_protocol_options": {}, "http2_protocol_options": _HTTP2}
+    for_http2 = http2_options.options(traffic.http2)
+    both: Fields = {"http_protocol_options": {}, "http2_protocol_options": for_http2}
     options: Fields
     if plan.use_client_protocol:
         options = {"use_downstream_protocol_config": both}
     elif http1:
         options = {"explicit_http_config": {"http_protocol_options": {}}}
     elif http2:
-        options = {"explicit_http_config": {"http2_protocol_options": _HTTP2}}
-    else:
+        options = {"explicit_http_config": {"http2_protocol_options": for_http2}}
+    elif auto_http:
         options = {"auto_config": both}
+    else:
+        options = {"explicit_http_config": {"http_protocol_options": {}}}
+    options |= ({"common_http_protocol_options": common} if common else {}) | ({"hash_policy": hashes} if hashes else {})
     if is_dynamic(plan):
         options["upstream_http_protocol_options"] = {"auto_sni": True, "auto_san_validation": True}
     elif auto_sni:
@@ -185,16 +206,11 @@ def _protocol_options(plan: ClusterPlan, *, auto_http: bool, auto_sni: bool) -> 
 
 def _discovery(plan: ClusterPlan, assignment: Fields | None) -> Fields:
     if is_dynamic(plan):
-        cache: Fields = {
-            "name": "envoy-gateway-dfp-cache-v4_preferred-30000ms-default",
-            "dns_lookup_family": "V4_PREFERRED",
-            "dns_refresh_rate": duration(DNS_REFRESH),
-        }
+        cache = dns.cache(plan.traffic.dns, None)
         config = pack("envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig", {"dns_cache_config": cache})
         return {"cluster_type": {"name": "envoy.clusters.dynamic_forward_proxy", "typed_config": config}}
     if is_dns(plan):
-        dns: Fields = {"dns_refresh_rate": duration(DNS_REFRESH), "respect_dns_ttl": True, "dns_lookup_family": "V4_PREFERRED"}
-        config = pack("envoy.extensions.clusters.dns.v3.DnsCluster", dns)
+        config = pack("envoy.extensions.clusters.dns.v3.DnsCluster", dns.on_cluster(plan.traffic.dns, None))
         found: Fields = {"cluster_type": {"name": "envoy.cluster.dns", "typed_config": config}}
         return found | ({"load_assignment": assignment} if assignment is not None else {})
     eds: Fields = {"ads": {}, "resource_api_version": "V3"}

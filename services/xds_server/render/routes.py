@@ -15,6 +15,9 @@ from shared.features.route.retry import xds as retry
 from shared.features.route.session_persistence import xds as session_persistence
 from shared.features.route.timeouts import xds as timeouts
 from shared.features.route.url_rewrite import xds as url_rewrite
+from shared.features.traffic.http_upgrade import xds as http_upgrade
+from shared.features.traffic.load_balancer import xds as load_balancer
+from shared.features.traffic.timeout import xds as timeout
 from shared.ir.assemble import weights
 from shared.ir.destination import Destination
 from shared.ir.http import HttpListener, HttpRoute
@@ -22,7 +25,15 @@ from shared.ir.match import StringMatch
 from shared.xds.message import Fields
 
 INVALID_CLUSTER = "invalid-backend-cluster"
-ON_ACTION: tuple[Callable[[HttpRoute], Fields], ...] = (url_rewrite.on_action, mirror.on_action, timeouts.on_action, retry.on_action)
+ON_ACTION: tuple[Callable[[HttpRoute], Fields], ...] = (
+    http_upgrade.on_action,
+    url_rewrite.on_action,
+    mirror.on_action,
+    timeouts.on_action,
+    timeout.on_action,
+    retry.on_action,
+    load_balancer.on_action,
+)
 PER_ROUTE: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (cors.per_route, session_persistence.per_route)
 FILTERS: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (cors.filters, session_persistence.filters)
 
@@ -48,7 +59,7 @@ def filters(ir: HttpRoute) -> dict[str, Fields]:
 
 
 def _match(ir: HttpRoute) -> Fields:
-    out = _path(ir.path_match)
+    out = {"connect_matcher": {}} if http_upgrade.connects(ir) else _path(ir.path_match)
     if ir.header_matches:
         out["headers"] = [{"name": m.name, "string_match": string_matcher(m)} for m in ir.header_matches]
     if ir.query_param_matches:
@@ -77,16 +88,18 @@ def _action(ir: HttpRoute) -> Fields:
         return {"redirect": away}
     if ir.destination is None:
         raise Unrenderable(f"route {ir.name} leads nowhere")
-    action = _target(ir.destination)
-    if not ir.is_http2:
-        action["upgrade_configs"] = [{"upgrade_type": "websocket"}]
+    balancer = ir.traffic.load_balancer if ir.traffic is not None else None
+    action = _target(ir.destination, load_balancer.splits_zones(balancer))
     for each in ON_ACTION:
         action |= each(ir)
+    if "weighted_clusters" in action and "hash_policy" in action:
+        # otherwise a client would be pinned to an endpoint, but not to a backend
+        action["weighted_clusters"]["use_hash_policy"] = wrapped(True)
     return {"route": action}
 
 
-def _target(destination: Destination) -> Fields:
-    if not per_setting(destination):
+def _target(destination: Destination, zones: bool) -> Fields:
+    if not per_setting(destination, zones):
         return {"cluster": destination.name}
     split = weights(destination)
     clusters: list[Fields] = []

@@ -8,6 +8,7 @@ from services.xds_server.render.accesslog import access_logs
 from services.xds_server.render.tls import downstream_socket
 from services.xds_server.render.types import CLUSTER, LISTENER, Rendered, rendered
 from shared.features.parts.xds_values import given
+from shared.features.traffic.load_balancer import xds as load_balancer
 from shared.ir.destination import Destination
 from shared.ir.gateway import AccessLog
 from shared.ir.tcp import TcpListener, TcpRoute
@@ -46,6 +47,7 @@ def _chain(listener: TcpListener, route: TcpRoute, log: AccessLog | None) -> Fie
             "access_log": access_logs(log, "Route") or None,
             "stat_prefix": stat_prefix,
             "cluster": (route.destination or _NOWHERE).name,
+            "hash_policy": load_balancer.tcp_hash_policies(route.load_balancer) or None,
         }
     )
     snis = server_names(route)

@@ -31,7 +31,7 @@ TRIGGERS = frozenset(
 
 def on_action(route: HttpRoute) -> Fields:
     """Fields that retries add to the RouteAction; Unrenderable for a trigger that Envoy does not know."""
-    retry = route.retry
+    retry = route.retry or (route.traffic.retry if route.traffic is not None else None)
     if retry is None:
         return {}
     policy: Fields = {

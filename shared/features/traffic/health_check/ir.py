@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from shared.ir.base import IR
-from shared.ir.telemetry import HealthCheckLog
+
+
+class HealthCheckLogFile(IR, frozen=True):
+    path: str
+
+
+class HealthCheckLog(IR, frozen=True):
+    """Which results of active health checks are logged; transitions always are."""
+
+    always_log_health_check_failures: bool = False
+    always_log_health_check_success: bool = False
+    file_sinks: tuple[HealthCheckLogFile, ...] = ()
 
 
 class Payload(IR, frozen=True):
