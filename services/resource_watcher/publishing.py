@@ -122,6 +122,9 @@ class Publishing:
             return
         subjects = {ref.subject(PREFIX): value for ref, value in puts.items()}
         sent = await self._writer.put_each({s: (v, self._headers(s, traceparent)) for s, v in subjects.items()})
+        for ref, value in puts.items():
+            if value is None and ref not in self._outbox:
+                self._sources.pop(ref, None)
         log.info("published", changed=len(puts), sent=sent, first=str(next(iter(puts))))
 
     def _headers(self, subject: str, traceparent: str) -> dict[str, str]:

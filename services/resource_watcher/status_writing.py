@@ -43,7 +43,10 @@ async def write_statuses(bus: Bus, provider: Provider) -> None:
                 ref = ObjectRef(*(names.unescape(t) for t in tokens[1:5]))
                 touched[ref] = None
                 if entry is None:
-                    parts.get(ref, {}).pop(tokens[5], None)
+                    if own := parts.get(ref):
+                        own.pop(tokens[5], None)
+                        if not own:
+                            del parts[ref]
                 else:
                     parts.setdefault(ref, {})[tokens[5]] = json.loads(entry.value).get("status", {})
             begin = time.monotonic()

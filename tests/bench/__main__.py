@@ -3,6 +3,7 @@
 ./taskw bench                                  1, 100, 1,000 and 10,000 routes
 ./taskw bench -- --routes 1,100 --edits 30     a shorter run
 ./taskw bench -- --soak 10000                  memory over 10,000 edits
+./taskw bench -- --burst 1000                  1,000 routes created at once
 ./taskw bench -- --streams 1000                one xds_server with 1,000 connected streams
 """
 
@@ -22,7 +23,7 @@ import msgspec
 from shared.runtime import logs
 from shared.runtime.config import Logging
 from tests.bench.bare_ads import measure as envoy_cost
-from tests.bench.scenario import Result, Streams, measure, soak, streams
+from tests.bench.scenario import Burst, Result, Soak, Streams, burst, measure, soak, streams
 
 
 def table(results: list[Result]) -> str:
@@ -70,30 +71,17 @@ def streams_table(r: Streams) -> str:
     )
 
 
-async def main() -> int:
-    logs.configure("bench", Logging(level={"default": "warn"}))
-    parser = argparse.ArgumentParser(prog="./taskw bench --", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--routes", default="1,100,1000,10000", help="comma-separated sizes")
-    parser.add_argument("--edits", type=int, default=50)
-    parser.add_argument("--soak", type=int, default=0, metavar="EDITS", help="measure memory over so many edits instead")
-    parser.add_argument("--streams", type=int, default=0, metavar="STREAMS", help="measure with so many connected streams instead")
-    parser.add_argument("--json", type=Path, default=Path("build/bench.json"))
-    options = parser.parse_args()
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    about = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "cpus": os.cpu_count(), "python": platform.python_version()}
-    if options.soak:
-        with tempfile.TemporaryDirectory() as folder:
-            result = await soak(Path(folder), options.soak)
-        for name, start in result.start_mib.items():
-            print(f"{name:<20} {start:7.1f} MiB -> {result.end_mib[name]:7.1f} MiB after {result.edits:,} edits")
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode({"about": about, "soak": result})))
-        return 0
-    if options.streams:
-        with tempfile.TemporaryDirectory() as folder:
-            found = await streams(Path(folder), options.streams, min(options.edits, 20))
-        print(streams_table(found))
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode({"about": about, "streams": found})))
-        return 0
+def soak_text(r: Soak) -> str:
+    """A line a service."""
+    return "\n".join(f"{n:<20} {start:7.1f} MiB -> {r.end_mib[n]:7.1f} MiB after {r.edits:,} edits" for n, start in r.start_mib.items())
+
+
+def burst_text(r: Burst) -> str:
+    return f"{r.routes:,} routes created at once: {r.seconds:.2f} s until all were acknowledged, in {r.versions} versions"
+
+
+async def sizes(options: argparse.Namespace) -> list[Result]:
+    """The table's rows, one a number of routes."""
     results = []
     for routes in (int(r) for r in options.routes.split(",")):
         print(f"{routes:,} routes …", file=sys.stderr, flush=True)
@@ -101,10 +89,43 @@ async def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             results.append(await measure(Path(folder), routes, options.edits, envoy))
         print(table(results[-1:]), file=sys.stderr, flush=True)
-    print(table(results))
-    options.json.write_bytes(msgspec.json.format(msgspec.json.encode({"about": about, "results": results})))
+    return results
+
+
+async def run(options: argparse.Namespace) -> tuple[str, object, str]:
+    """What was measured, the figures, and how they read."""
+    if not (options.soak or options.streams or options.burst):
+        results = await sizes(options)
+        return "sizes", results, table(results)
+    with tempfile.TemporaryDirectory() as folder:
+        if options.soak:
+            soaked = await soak(Path(folder), options.soak)
+            return "soak", soaked, soak_text(soaked)
+        if options.streams:
+            served = await streams(Path(folder), options.streams, min(options.edits, 20))
+            return "streams", served, streams_table(served)
+        made = await burst(Path(folder), options.burst)
+        return "burst", made, burst_text(made)
+
+
+def main() -> int:
+    logs.configure("bench", Logging(level={"default": "warn"}))
+    parser = argparse.ArgumentParser(prog="./taskw bench --", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--routes", default="1,100,1000,10000", help="comma-separated sizes")
+    parser.add_argument("--edits", type=int, default=50)
+    parser.add_argument("--soak", type=int, default=0, metavar="EDITS", help="measure memory over so many edits instead")
+    parser.add_argument("--burst", type=int, default=0, metavar="ROUTES", help="create so many routes at once instead")
+    parser.add_argument("--streams", type=int, default=0, metavar="STREAMS", help="measure with so many connected streams instead")
+    parser.add_argument("--json", type=Path, help="where the figures go; default build/bench.json, or build/bench-<what>.json")
+    options = parser.parse_args()
+    about = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "cpus": os.cpu_count(), "python": platform.python_version()}
+    what, figures, text = asyncio.run(run(options))
+    print(text)
+    path = options.json or Path("build") / ("bench.json" if what == "sizes" else f"bench-{what}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode({"about": about, what: figures})))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(main())

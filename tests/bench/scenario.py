@@ -205,6 +205,25 @@ spec: {{endpoints: [{{ip: {{address: 127.0.0.1, port: {10000 + n}}}}}]}}
 """
 
 
+class Burst(msgspec.Struct, frozen=True, rename="camel"):
+    """Seconds from the first of so many new files until the proxy has acknowledged all of their routes."""
+
+    routes: int
+    versions: int
+    seconds: float
+
+
+async def burst(root: Path, routes: int) -> Burst:
+    """That many routes created at once on a Gateway with 100."""
+    async with running(root, 100) as s:
+        version = s.acks.version
+        begin = time.perf_counter()
+        for n in range(100, 100 + routes):
+            s.p.write(f"routes/{n // 100}/{n}.yaml", route(n, "new"))
+        await until(lambda: _served(s.p, s.acks, 100 + routes), deadline=120)
+        return Burst(routes, s.acks.version - version, time.perf_counter() - begin)
+
+
 class Soak(msgspec.Struct, frozen=True, rename="camel"):
     """Memory (MiB) of each service at the start and after so many edits."""
 
