@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from shared.api import core, envoy, gateway, routes
+from shared.api import core, envoy, gateway, policies, routes
 from shared.api.base import Object
 from shared.api.gateway import ParentReference
 from shared.core.refs import ObjectRef
@@ -27,13 +27,13 @@ KINDS: dict[tuple[str, str], type[Object]] = {
     (gateway.GROUP, "GatewayClass"): gateway.GatewayClass,
     (gateway.GROUP, "Gateway"): gateway.Gateway,
     (gateway.GROUP, "ListenerSet"): gateway.ListenerSet,
+    (gateway.GROUP, "BackendTLSPolicy"): policies.BackendTlsPolicy,
     (gateway.GROUP, "ReferenceGrant"): gateway.ReferenceGrant,
     (gateway.GROUP, "HTTPRoute"): routes.HttpRoute,
     (gateway.GROUP, "GRPCRoute"): routes.GrpcRoute,
     (envoy.GROUP, "EnvoyProxy"): envoy.EnvoyProxy,
     (envoy.GROUP, "Backend"): envoy.Backend,
     (envoy.GROUP, "HTTPRouteFilter"): routes.HttpRouteFilterObject,
-    **{(gateway.GROUP, kind): routes.OtherObject for kind in ("BackendTLSPolicy",)},
     **{(gateway.GROUP, kind): routes.StreamRoute for kind in ("TLSRoute", "TCPRoute", "UDPRoute")},
     **{
         (envoy.GROUP, kind): routes.OtherObject

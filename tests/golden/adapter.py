@@ -39,7 +39,7 @@ def settings_of(settings: dict[str, Any]) -> TranslatorSettings:
     )
 
 
-_AGED = ("Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "EndpointSlice")
+_AGED = ("Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "EndpointSlice", "BackendTLSPolicy")
 
 
 def with_ages(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:

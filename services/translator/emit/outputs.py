@@ -6,12 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.translator.stages import fleets, gateway_status, routes, statuses
+from services.translator.stages.backend_tls_status import backend_tls_policy_status
 from services.translator.stages.endpoints import endpoints
 from services.translator.stages.gateways import FLEETS
 from services.translator.stages.judged import judged
 from services.translator.stages.listener_ir import listener
 from services.translator.stages.listener_set_status import listener_set_status
-from services.translator.stages.tables import BACKENDS, CLASSES, GATEWAYS, INVALID, LISTENER_SETS, OTHERS, PROXIES, ROUTES
+from services.translator.stages.tables import (
+    BACKEND_TLS_POLICIES,
+    BACKENDS,
+    CLASSES,
+    GATEWAYS,
+    INVALID,
+    LISTENER_SETS,
+    OTHERS,
+    PROXIES,
+    ROUTES,
+)
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Collection, Db, MinBy, fold
 from shared.ir.base import IR
@@ -37,13 +48,8 @@ def _listener_shard(db: Db, at: At) -> Mapping[At, IR]:
     return {(at[0], made[0]): made[1]} if made is not None else {}
 
 
-def _cluster_shard(db: Db, at: At) -> Mapping[At, IR]:
-    found = db.fold(SHARED_CLUSTERS, at)
-    return {at: found} if found is not None else {}
-
-
-def _endpoints_shard(db: Db, at: At) -> Mapping[At, IR]:
-    return {at: endpoints(db, at[1])}
+def _shared_shard(db: Db, at: At) -> Mapping[At, IR]:
+    return {at: db.fold(SHARED_CLUSTERS, at) or endpoints(db, at[1])}
 
 
 def _infra(db: Db, fleet: GatewayRef) -> Mapping[GatewayRef, Infra]:
@@ -51,18 +57,15 @@ def _infra(db: Db, fleet: GatewayRef) -> Mapping[GatewayRef, Infra]:
 
 
 LISTENERS: Collection[At, bool] = Collection("listeners", source=FLEETS, fn=_listeners)
-USED_ENDPOINTS: Collection[At, bool] = Collection("used_endpoints", source=ROUTES, fn=routes.used_endpoints)
-
-USED_CLUSTERS: Collection[At, BackendCluster] = Collection("used_clusters", source=ROUTES, fn=routes.used_clusters)
-SHARED_CLUSTERS = fold(USED_CLUSTERS, "shared_clusters", MinBy(lambda _: 0))
-"""A cluster that several routes share, from any of them: it stands while one of them needs it."""
+USED_SHARDS: Collection[At, BackendCluster | None] = Collection("used_shards", source=ROUTES, fn=routes.used_shards)
+SHARED_CLUSTERS = fold(USED_SHARDS, "shared_clusters", MinBy(lambda _: 0))
+"""A cluster that several routes share, from any of them; None for endpoints. Both stand while one route needs them."""
 
 SHARDS: tuple[Collection[At, IR], ...] = (
     Collection("gateway_shards", source=FLEETS, fn=_gateway_shard),
     Collection("listener_shards", source=LISTENERS, fn=_listener_shard),
     Collection("route_shards", source=ROUTES, fn=routes.route_shards),
-    Collection("cluster_shards", source=USED_CLUSTERS, fn=_cluster_shard),
-    Collection("endpoints_shards", source=USED_ENDPOINTS, fn=_endpoints_shard),
+    Collection("shared_shards", source=USED_SHARDS, fn=_shared_shard),
 )
 INFRA: Collection[GatewayRef, Infra] = Collection("infra", source=FLEETS, fn=_infra)
 STATUSES: tuple[Collection[tuple[ObjectRef, str], StatusPart], ...] = (
@@ -70,6 +73,7 @@ STATUSES: tuple[Collection[tuple[ObjectRef, str], StatusPart], ...] = (
     Collection("gateway_statuses", source=GATEWAYS, fn=gateway_status.gateway_status),
     Collection("listener_set_statuses", source=LISTENER_SETS, fn=listener_set_status),
     Collection("route_statuses", source=ROUTES, fn=statuses.route_status),
+    Collection("backend_tls_policy_statuses", source=BACKEND_TLS_POLICIES, fn=backend_tls_policy_status),
     Collection("proxy_statuses", source=PROXIES, fn=statuses.proxy_status),
     Collection("backend_statuses", source=BACKENDS, fn=statuses.backend_status),
     Collection("other_statuses", source=OTHERS, fn=statuses.other_status),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from services.translator.stages.backend_tls_policies import policy_for, vouched_for
 from services.translator.stages.endpoints import BY_ADDRESS, Transport, address_type, key_of, service_port
 from services.translator.stages.grants import permitted
 from services.translator.stages.metadata import resource_metadata
@@ -21,7 +22,6 @@ from shared.features.parts.hostname import is_ip, is_subdomain
 from shared.features.parts.problem import Problem, unresolved
 from shared.incremental import Db, query
 from shared.ir.destination import AppProtocol, DestinationSetting, ForceLocal, PreferLocal
-from shared.ir.tls import UpstreamTls
 
 _GROUPS = {"Service": "", "ServiceImport": MCS_GROUP, "Backend": ENVOY}
 _WEBSOCKET = ("kubernetes.io/ws", "kubernetes.io/wss", "gateway.envoyproxy.io/ws", "gateway.envoyproxy.io/wss")
@@ -31,10 +31,14 @@ _LOOPBACK = ("127.", "::1")
 
 
 class Upstream(msgspec.Struct, frozen=True):
-    """One backend as any route sees it: the setting without name and weight, or why there is none."""
+    """One backend as any route sees it: the setting without name and weight, or why there is none.
+
+    `policy` is the BackendTLSPolicy that has a say in it.
+    """
 
     setting: DestinationSetting | None = None
     problem: Problem | None = None
+    policy: ObjectRef | None = None
 
 
 PROTOCOLS: dict[str, AppProtocol] = {"HTTPRoute": "HTTP", "GRPCRoute": "GRPC", "TLSRoute": "TCP", "TCPRoute": "TCP", "UDPRoute": "UDP"}
@@ -55,20 +59,33 @@ def upstream(db: Db, ref: BackendObjectReference, namespace: str, kind: str, gat
     protocol = PROTOCOLS[kind]
     if ref.kind == "Backend":
         found = backend_upstream(db, target.namespace, target.name, protocol)
-        return _with_tls(found, backend_tls(db, target, gateway)) if found.setting is not None else found
+        return _with_tls(db, found, target, ref.port, gateway)
     if ref.port is None:
         return _problem("A valid port number corresponding to a port on the Service must be specified", "PortNotSpecified")
     seen = view(db, gateway)
     by_address = seen is not None and seen.by_address
-    return service_upstream(db, target.kind, target.namespace, target.name, ref.port, by_address, protocol)
+    found = service_upstream(db, target.kind, target.namespace, target.name, ref.port, by_address, protocol)
+    return _with_tls(db, found, target, ref.port, gateway)
 
 
-def _with_tls(found: Upstream, tls: UpstreamTls | str | None) -> Upstream:
-    if tls is None or found.setting is None:
+def section_of(db: Db, target: ObjectRef, port: int | None) -> str | None:
+    """How a policy names a backend's port: by its name, a Backend's by its number."""
+    if port is None:
+        return None
+    if target.kind == "Backend":
+        return str(port)
+    found = service_port(db, target.kind, target.namespace, target.name, port, None)
+    return found.name or None if found is not None else None
+
+
+def _with_tls(db: Db, found: Upstream, target: ObjectRef, port: int | None, gateway: ObjectRef) -> Upstream:
+    if found.setting is None:
         return found
+    section = section_of(db, target, port)
+    policy, tls = policy_for(db, target, section), backend_tls(db, target, section, gateway)
     if isinstance(tls, str):
-        return _problem(tls, "InvalidBackendTLS")
-    return Upstream(replace(found.setting, tls=tls))
+        return replace(_problem(tls, "InvalidBackendTLS"), policy=policy)
+    return Upstream(replace(found.setting, tls=tls), policy=policy) if tls is not None else found
 
 
 def _problem(text: str, reason: str) -> Upstream:
@@ -136,7 +153,7 @@ def backend_upstream(db: Db, namespace: str, name: str, default: AppProtocol, so
         invalid = db.get(INVALID, ObjectRef(ENVOY, "Backend", namespace, name))
         why = "not found" if invalid is None else f"is invalid: {invalid.message}"
         return _problem(f"Backend {namespace}/{name} {why}", "BackendNotFound" if invalid is None else "InvalidBackendRef")
-    if (problem := backend_fault(row, settings(db).running_on_host)) is not None:
+    if (problem := backend_fault(db, ObjectRef(ENVOY, "Backend", namespace, name), row)) is not None:
         return Upstream(problem=problem)
     if not sockets and any(e.unix is not None for e in row.spec.endpoints):
         return _problem("unix domain sockets are not supported in backend references", "UnsupportedAddressType")
@@ -160,13 +177,19 @@ def backend_upstream(db: Db, namespace: str, name: str, default: AppProtocol, so
     return Upstream(setting)
 
 
-def backend_fault(row: Backend, on_host: bool) -> Problem | None:
+def backend_fault(db: Db, ref: ObjectRef, row: Backend) -> Problem | None:
     """Why a Backend cannot be used by anybody; it is its own condition too."""
-    spec = row.spec
+    spec, on_host = row.spec, settings(db).running_on_host
     if spec.type == "DynamicResolver" and spec.endpoints:
         return unresolved("DynamicResolver type cannot have endpoints specified", "InvalidBackendRef")
-    if spec.tls is not None and not (spec.tls.insecure_skip_verify or spec.tls.ca_certificate_refs or spec.tls.well_known_ca_certificates):
+    own = spec.tls is None or spec.tls.insecure_skip_verify or spec.tls.ca_certificate_refs or spec.tls.well_known_ca_certificates
+    ports = (e.fqdn.port if e.fqdn is not None else e.ip.port if e.ip is not None else 0 for e in spec.endpoints)
+    if not own and not vouched_for(db, ref, tuple(sorted({port for port in ports if port}))):
         text = "must specify either CACertificateRefs or WellKnownCACertificates when InsecureSkipVerify is unset or false"
+        return unresolved(text, "InvalidBackendRef")
+    shown = spec.tls.client_certificate_ref if spec.tls is not None else None
+    if shown is not None and shown.namespace not in (None, ref.namespace):
+        text = f"clientCertificateRef Secret is not located in the same namespace as Backend: {shown.namespace} is not {ref.namespace}"
         return unresolved(text, "InvalidBackendRef")
     for each in spec.endpoints:
         fault = _host_fault(each.hostname, "hostname", on_host) if each.hostname is not None else None

@@ -7,12 +7,11 @@ import ipaddress
 import msgspec
 from msgspec.structs import replace
 
-from services.translator.stages.backends import backend_upstream, service_upstream
+from services.translator.stages.backends import backend_upstream, section_of, service_upstream
 from services.translator.stages.endpoints import endpoints
 from services.translator.stages.tables import BACKENDS
 from services.translator.stages.upstream_tls import backend_tls
 from shared.api.base import ObjectMeta
-from shared.api.envoy import GROUP as ENVOY
 from shared.api.gateway import BackendObjectReference
 from shared.api.telemetry import Collector, HostCollector
 from shared.core.refs import ObjectRef
@@ -71,15 +70,14 @@ def _setting(db: Db, who: Telemeter, name: str, ref: BackendObjectReference) -> 
     if not where.endpoints:
         raise Unusable(f"no ready endpoints for the related {ref.kind} {namespace}/{ref.name}")
     made = replace(found.setting, name=name, endpoints_ref="", address_type=where.address_type, endpoints=where.endpoints)
-    return _with_tls(db, who, made, namespace, ref) if ref.kind == "Backend" else made
+    return _with_tls(db, who, made, ObjectRef(ref.group, ref.kind, namespace, ref.name), ref.port)
 
 
-def _with_tls(db: Db, who: Telemeter, made: DestinationSetting, namespace: str, ref: BackendObjectReference) -> DestinationSetting:
-    at = ObjectRef(ENVOY, "Backend", namespace, ref.name)
-    tls = backend_tls(db, at, who.gateway)
+def _with_tls(db: Db, who: Telemeter, made: DestinationSetting, at: ObjectRef, port: int | None) -> DestinationSetting:
+    tls = backend_tls(db, at, section_of(db, at, port), who.gateway)
     if isinstance(tls, str):
         raise Unusable(tls)
-    row = db.get(BACKENDS, at)
+    row = db.get(BACKENDS, at) if at.kind == "Backend" else None
     if tls is not None and tls.sni is None and row is not None and len(row.spec.endpoints) == 1 and row.spec.endpoints[0].fqdn is not None:
         tls = replace(tls, sni=row.spec.endpoints[0].fqdn.hostname)
     return replace(made, tls=tls)

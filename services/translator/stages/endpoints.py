@@ -32,15 +32,15 @@ _UDP = "-udp"
 """Ends the port of an endpoints key: one number may be a TCP and a UDP port."""
 
 
-def service_port(db: Db, kind: str, namespace: str, name: str, port: int, transport: Transport) -> ServicePort | None:
-    """The port of a Service or ServiceImport by its number and transport."""
+def service_port(db: Db, kind: str, namespace: str, name: str, port: int, transport: Transport | None) -> ServicePort | None:
+    """The port of a Service or ServiceImport by its number and transport (None: any)."""
     if kind == "ServiceImport":
         imported = db.get(SERVICE_IMPORTS, service_import_ref(namespace, name))
         ports = imported.spec.ports if imported is not None else ()
     else:
         service = db.get(SERVICES, core_ref("Service", namespace, name))
         ports = service.spec.ports if service is not None else ()
-    return next((p for p in ports if (p.port, p.protocol) == (port, transport)), None)
+    return next((p for p in ports if p.port == port and transport in (None, p.protocol)), None)
 
 
 def key_of(kind: str, namespace: str, name: str, port: int, transport: Transport = "TCP", by_address: bool = False) -> str:

@@ -113,21 +113,12 @@ SPEAKS_GRPC = fold(ATTACHED, "speaks_grpc", AnyOf())
 """Whether any route of a listener is a GRPCRoute: its listener needs filters for that."""
 
 
-def used_clusters(db: Db, route: ObjectRef) -> Mapping[tuple[GatewayRef, str], BackendCluster]:
-    """The clusters that each fleet needs for this route and others; several routes' are equal."""
-    return {
-        (each.fleet, cluster_key(cluster.name)): cluster
-        for each in attachments(db, route)
-        if any(at.point.ready and at.hosts for at in each.at)
-        for cluster in rules(db, route, each.gateway).clusters
-    }
-
-
-def used_endpoints(db: Db, route: ObjectRef) -> Mapping[tuple[GatewayRef, str], bool]:
-    """The endpoints shards that each fleet needs for this route."""
-    return {
-        (each.fleet, key): True
-        for each in attachments(db, route)
-        if any(at.point.ready and at.hosts for at in each.at)
-        for key in rules(db, route, each.gateway).endpoints
-    }
+def used_shards(db: Db, route: ObjectRef) -> Mapping[tuple[GatewayRef, str], BackendCluster | None]:
+    """The shards that each fleet needs for this route and others: of endpoints (None), and of clusters that routes share."""
+    found: dict[tuple[GatewayRef, str], BackendCluster | None] = {}
+    for each in attachments(db, route):
+        if any(at.point.ready and at.hosts for at in each.at):
+            made = rules(db, route, each.gateway)
+            found.update(((each.fleet, key), None) for key in made.endpoints)
+            found.update(((each.fleet, cluster_key(cluster.name)), cluster) for cluster in made.clusters)
+    return found

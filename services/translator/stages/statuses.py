@@ -206,7 +206,7 @@ def backend_status(db: Db, ref: ObjectRef) -> Parts:
     if row is None:
         return {}
     env = settings(db)
-    problem = backend_fault(row, env.running_on_host)
+    problem = backend_fault(db, ref, row)
     fault = problem.message if problem is not None else None
     if not env.backend:
         fault = "Backend is disabled in Envoy Gateway configuration"

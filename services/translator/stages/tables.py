@@ -13,6 +13,7 @@ from shared.api.envoy import Backend, EnvoyProxy
 from shared.api.gateway import GROUP as GATEWAY
 from shared.api.gateway import Gateway, GatewayClass, ListenerSet, ReferenceGrant
 from shared.api.parse import KINDS, MCS_GROUP, Invalid
+from shared.api.policies import BackendTlsPolicy
 from shared.api.routes import GrpcRoute, HttpRoute, HttpRouteFilterObject, OtherObject, StreamRoute
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Db, Table
@@ -41,6 +42,7 @@ ROUTES: Table[ObjectRef, Route] = Table("routes")
 HTTP_ROUTE_FILTERS: Table[ObjectRef, HttpRouteFilterObject] = Table("http_route_filters")
 PROXIES: Table[ObjectRef, EnvoyProxy] = Table("envoy_proxies")
 BACKENDS: Table[ObjectRef, Backend] = Table("backends")
+BACKEND_TLS_POLICIES: Table[ObjectRef, BackendTlsPolicy] = Table("backend_tls_policies")
 OTHERS: Table[ObjectRef, OtherObject] = Table("unsupported_kinds")
 INVALID: Table[ObjectRef, Invalid] = Table("invalid")
 FAILED: Table[ObjectRef, str] = Table("failed")
@@ -67,6 +69,7 @@ TABLES: dict[type[Object], Table[ObjectRef, Any]] = {
     HttpRouteFilterObject: HTTP_ROUTE_FILTERS,
     EnvoyProxy: PROXIES,
     Backend: BACKENDS,
+    BackendTlsPolicy: BACKEND_TLS_POLICIES,
     OtherObject: OTHERS,
 }
 
@@ -100,6 +103,9 @@ SETS_BY_GATEWAY = LISTENER_SETS.index(
     lambda ref, s: (
         gateway_ref(s.spec.parent_ref.namespace if s.spec.parent_ref.namespace is not None else ref.namespace, s.spec.parent_ref.name),
     ),
+)
+POLICIES_BY_TARGET = BACKEND_TLS_POLICIES.index(
+    "by_target", lambda ref, p: {ObjectRef(t.group, t.kind, ref.namespace, t.name) for t in p.spec.target_refs}
 )
 GATEWAYS_BY_CLASS = GATEWAYS.index("by_class", lambda _, g: (g.spec.gateway_class_name,))
 GATEWAYS_BY_PROXY = GATEWAYS.index(

@@ -10,18 +10,17 @@ import base64
 import msgspec
 from msgspec.structs import replace
 
+from services.translator.stages.backend_tls_policies import bundle, policy_for
 from services.translator.stages.gateways import gateway_row
 from services.translator.stages.grants import permitted
 from services.translator.stages.proxies import effective
-from services.translator.stages.tables import BACKENDS, CONFIG_MAPS, GATEWAYS, SECRETS, core_ref, environment, settings
-from shared.api.envoy import Backend, BackendTls, ClientTls
-from shared.api.gateway import GROUP, SecretObjectReference
+from services.translator.stages.tables import BACKENDS, GATEWAYS, SECRETS, core_ref, environment, settings
+from services.translator.stages.upstream_ca import authorities, system_authorities
+from shared.api.envoy import BackendTls, ClientTls
+from shared.api.gateway import GROUP
 from shared.core.refs import ObjectRef
 from shared.incremental import Db, query
-from shared.ir.tls import CaCertificate, TlsCertificate, UpstreamTls
-
-SYSTEM_CA = "system_ca_certificates"
-_CA_KEYS = ("ca.crt", "tls.crt")
+from shared.ir.tls import TlsCertificate, UpstreamTls
 
 
 class Client(msgspec.Struct, frozen=True):
@@ -110,21 +109,33 @@ def _client(db: Db, spec: ClientTls, namespace: str, owner: str) -> UpstreamTls 
 
 
 @query
-def backend_tls(db: Db, ref: ObjectRef, gateway: ObjectRef) -> UpstreamTls | str | None:
-    """TLS to one Backend from one Gateway's proxies: None for plain text; text: why it is not possible."""
-    row = db.get(BACKENDS, ref)
-    if row is None or row.spec.tls is None:
-        return None
-    server = _server(db, row, row.spec.tls)
-    if isinstance(server, str):
-        return server
-    own = _client(db, row.spec.tls, ref.namespace, "Backend")
-    common = fleet_client(db, gateway)
-    for each in (own, common):
+def backend_tls(db: Db, ref: ObjectRef, section: str | None, gateway: ObjectRef) -> UpstreamTls | str | None:
+    """TLS to one backend's port from one Gateway's proxies: None for plain text; text: why it is not possible.
+
+    A BackendTLSPolicy overrules what a Backend asks of its server.
+    """
+    row = db.get(BACKENDS, ref) if ref.kind == "Backend" else None
+    spec = row.spec.tls if row is not None else None
+    server = _server(db, ref, spec) if spec is not None else None
+    own = _client(db, spec, ref.namespace, "Backend") if spec is not None else UpstreamTls()
+    for each in (server, own):
         if isinstance(each, str):
             return each
+    policy = policy_for(db, ref, section)
+    if policy is not None:
+        asked = bundle(db, policy)
+        if asked.tls is None:
+            return asked.message
+        server = replace(asked.tls, insecure_skip_verify=isinstance(server, UpstreamTls) and server.insecure_skip_verify)
+    if server is None:
+        return None
+    common = fleet_client(db, gateway)
+    if isinstance(common, str):
+        return common
+    assert isinstance(server, UpstreamTls)
     assert isinstance(own, UpstreamTls)
-    assert not isinstance(common, str)
+    if not server.insecure_skip_verify and server.ca_certificate is None:
+        return "CACertificate must be specified when InsecureSkipVerify is false"
     return _joined(server, own, common or UpstreamTls())
 
 
@@ -141,48 +152,14 @@ def _joined(server: UpstreamTls, own: UpstreamTls, common: UpstreamTls) -> Upstr
     )
 
 
-def _server(db: Db, row: Backend, spec: BackendTls) -> UpstreamTls | str:
+def _server(db: Db, ref: ObjectRef, spec: BackendTls) -> UpstreamTls | str:
     base = UpstreamTls(
         sni=spec.sni, insecure_skip_verify=spec.insecure_skip_verify, auto_sni_from_endpoint_hostname=spec.auto_sni_from_endpoint_hostname
     )
     if spec.insecure_skip_verify:
         return base
-    name = f"{row.metadata.name}/{row.metadata.namespace}-ca"
+    name = f"{ref.name}/{ref.namespace}-ca"
     if spec.well_known_ca_certificates == "System":
-        shared = SYSTEM_CA if not settings(db).per_resource_system_ca_secret else name
-        return replace(base, use_system_trust_store=True, ca_certificate=CaCertificate(name=shared))
-    texts = []
-    for ref in spec.ca_certificate_refs:
-        found = _authority(db, ref, row.metadata.namespace)
-        if isinstance(found, str):
-            return found
-        texts.append(found)
-    if not texts:
-        return "CACertificate must be specified when InsecureSkipVerify is false"
-    return replace(base, ca_certificate=CaCertificate(name=name, certificate=base64.b64encode(b"\n".join(texts)).decode()))
-
-
-def _authority(db: Db, ref: SecretObjectReference, namespace: str) -> bytes | str:
-    target = core_ref(ref.kind, namespace, ref.name)
-    if ref.kind == "ConfigMap":
-        row = db.get(CONFIG_MAPS, target)
-        if row is None:
-            return f"configmap {ref.name} not found in namespace {namespace}"
-        text = _first(row.data)
-        return text.encode() if text is not None else f"no ca found in configmap {ref.name}"
-    if ref.kind != "Secret":
-        return f"unsupported kind {ref.kind} in caCertificateRefs"
-    secret = db.get(SECRETS, target)
-    if secret is None:
-        return f"secret {ref.name} not found in namespace {namespace}"
-    value = _first(secret.data)
-    if value is None:
-        return f"no ca found in secret {ref.name}"
-    try:
-        return environment(db).opened(value)
-    except ValueError as e:
-        return f"secret {ref.name}: {e}"
-
-
-def _first(data: dict[str, str]) -> str | None:
-    return next((data[k] for k in _CA_KEYS if k in data), next(iter(data.values())) if len(data) == 1 else None)
+        return replace(base, use_system_trust_store=True, ca_certificate=system_authorities(db, name))
+    found = authorities(db, spec.ca_certificate_refs, ref.namespace, name)
+    return found.fault if found.fault is not None else replace(base, ca_certificate=found.ca)

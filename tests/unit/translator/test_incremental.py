@@ -121,6 +121,12 @@ def proxy(spec: Object) -> Object:
     return made(f"{ENVOY}/v1alpha1", "EnvoyProxy", "p", spec)
 
 
+def tls_policy(authorities: str) -> Object:
+    validation = {"hostname": "a.example.com", "wellKnownCACertificates": authorities}
+    spec = {"targetRefs": [{"group": "", "kind": "Service", "name": "app"}], "validation": validation}
+    return made("gateway.networking.k8s.io/v1", "BackendTLSPolicy", "p", spec)
+
+
 def test_any_order_of_edits_ends_where_a_fresh_start_ends() -> None:
     takes: Object = {"allowedListeners": {"namespaces": {"from": "All"}}}
     uses: Object = {"infrastructure": {"parametersRef": {"group": ENVOY, "kind": "EnvoyProxy", "name": "p"}}}
@@ -134,6 +140,7 @@ def test_any_order_of_edits_ends_where_a_fresh_start_ends() -> None:
         [service(), service(type="ExternalName")],
         [endpoints("app", "10.1.1.1"), endpoints("app"), endpoints("app", "10.1.1.2", ready=False)],
         [gateway_class()],
+        [tls_policy("System"), tls_policy("Unheard")],
         [grpc_route(), grpc_route(method={"service": "a"})],
         [stream_route("TCPRoute"), stream_route("TCPRoute", service="none")],
         [stream_route("TCPRoute", "second")],

@@ -84,6 +84,10 @@ PROXY = {
     "telemetry": TELEMETRY,
     "provider": {"type": "Kubernetes", "kubernetes": {"envoyService": {"type": "ClusterIP"}}},
 }  # fmt: skip
+BACKEND_TLS = {
+    "targetRefs": [{"group": ENVOY, "kind": "Backend", "name": "ext", "sectionName": "443"}],
+    "validation": {"hostname": "a.example.com", "wellKnownCACertificates": "System", "subjectAltNames": [{"type": "URI", "uri": "a://b"}]},
+}
 TARGET = {"group": ENVOY, "kind": "EnvoyProxy", "name": "proxy"}
 
 
@@ -119,6 +123,7 @@ def world() -> list[Object]:
         stream_route("UDPRoute", "udp", port=53),
         stream_route("TLSRoute", "tls", hostnames=["a.example.com", "*.b.example.com"]),
         grpc_route("rpc", {"type": "RegularExpression", "service": "a.+", "method": "b"}, rule={"filters": FILTERS[:1] + FILTERS[4:]}),
+        made(f"{GATEWAY_API}/v1", "BackendTLSPolicy", "tls", BACKEND_TLS),
         route("rich", rule=RULE),
         service(),
         endpoints("app", "10.1.1.1"),
@@ -165,7 +170,19 @@ def test_no_content_breaks_a_translation(seed: int) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    ["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "ListenerSet", "Backend", "HTTPRouteFilter", "SecurityPolicy", "Secret"],
+    [
+        "HTTPRoute",
+        "GRPCRoute",
+        "TLSRoute",
+        "TCPRoute",
+        "UDPRoute",
+        "ListenerSet",
+        "BackendTLSPolicy",
+        "Backend",
+        "HTTPRouteFilter",
+        "SecurityPolicy",
+        "Secret",
+    ],
 )
 def test_a_broken_object_changes_no_bystanders_shard(kind: str) -> None:
     rng = random.Random(kind)
