@@ -1,15 +1,35 @@
-"""Pipelines for tests: one shared by a module that only gives it bad input, or a fresh one to be broken."""
+"""Connections, and pipelines: one shared by a module that only gives it bad input, or a fresh one to be broken."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
 
+from shared.bus.connection import Bus
+from shared.bus.settings import BusSettings
+from shared.testing.nats import NatsServer
 from tests.integration.pipeline import Pipeline, Traffic, echo
+
+Connect = Callable[[], Awaitable[Bus]]
+
+
+@pytest.fixture
+async def connect(nats_server: NatsServer) -> AsyncIterator[Connect]:
+    """Makes connections to the test's nats-server, and closes them."""
+    made: list[Bus] = []
+
+    async def make() -> Bus:
+        made.append(await asyncio.wait_for(Bus.connect(BusSettings(urls=(nats_server.url,)), service="test"), 10))
+        return made[-1]
+
+    yield make
+    for bus in made:
+        await bus.close()
 
 
 class Running(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -18,21 +17,7 @@ from shared.bus.table import TableReader, TableWriter
 from shared.bus.tap import tap
 from shared.testing.nats import NatsServer
 from shared.testing.wait import until
-
-Connect = Callable[[], Awaitable[Bus]]
-
-
-@pytest.fixture
-async def connect(nats_server: NatsServer) -> AsyncIterator[Connect]:
-    open_: list[Bus] = []
-
-    async def make() -> Bus:
-        open_.append(await asyncio.wait_for(Bus.connect(BusSettings(urls=(nats_server.url,)), service="test"), 10))
-        return open_[-1]
-
-    yield make
-    for bus in open_:
-        await bus.close()
+from tests.integration.conftest import Connect
 
 
 async def test_a_server_absent_at_start_is_waited_for(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,29 +13,15 @@ from shared.bus import history
 from shared.bus.connection import Bus
 from shared.bus.direct import last
 from shared.bus.errors import NoLongerWriter
-from shared.bus.settings import BusSettings
 from shared.bus.snapshot import SnapshotReader, SnapshotWriter, Version
 from shared.bus.wire import EPOCH, Outgoing
 from shared.core.refs import GatewayRef
 from shared.testing.nats import NatsServer
 from shared.testing.wait import until
+from tests.integration.conftest import Connect
 
 GATEWAY = GatewayRef("default", "gw")
 PREFIX = "ir.xds.default.gw."
-Connect = Callable[[], Awaitable[Bus]]
-
-
-@pytest.fixture
-async def connect(nats_server: NatsServer) -> AsyncIterator[Connect]:
-    open_: list[Bus] = []
-
-    async def make() -> Bus:
-        open_.append(await asyncio.wait_for(Bus.connect(BusSettings(urls=(nats_server.url,)), service="test"), 10))
-        return open_[-1]
-
-    yield make
-    for bus in open_:
-        await bus.close()
 
 
 @contextlib.asynccontextmanager

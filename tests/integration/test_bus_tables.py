@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from shared.bus.connection import Bus
 from shared.bus.errors import NoLongerWriter
 from shared.bus.resources import ResourceReader, ResourceWriter
-from shared.bus.settings import BusSettings
 from shared.bus.table import TableBatch, TableReader, TableWriter
 from shared.testing.nats import NatsServer
 from shared.testing.wait import until
-
-Connect = Callable[[], Awaitable[Bus]]
-
-
-@pytest.fixture
-async def connect(nats_server: NatsServer) -> AsyncIterator[Connect]:
-    open_: list[Bus] = []
-
-    async def make() -> Bus:
-        open_.append(await asyncio.wait_for(Bus.connect(BusSettings(urls=(nats_server.url,)), service="test"), 10))
-        return open_[-1]
-
-    yield make
-    for bus in open_:
-        await bus.close()
+from tests.integration.conftest import Connect
 
 
 async def following(reader: TableReader) -> TableBatch:
