@@ -39,6 +39,7 @@ class Publishing:
         self._infra = TableWriter(bus, "ir.infra", epoch, exclusive=True)
         self._statuses = TableWriter(bus, "status", epoch)
         self._wants = TableWriter(bus, "wants", epoch, exclusive=True)
+        self._wanted: frozenset[ObjectRef] | None = None
 
     async def open(self) -> None:
         for writer in (self._infra, self._statuses, self._wants):
@@ -53,8 +54,14 @@ class Publishing:
     def versions(self) -> dict[str, int]:
         return {str(g): w.version for g, w in self._snapshots.items()}
 
-    async def wants(self, refs: Iterable[ObjectRef]) -> None:
-        await self._wants.replace({ref.subject("wants"): _WANTED for ref in refs})
+    async def wants(self, refs: frozenset[ObjectRef]) -> None:
+        """All that is wanted now; said where it differs from the last time."""
+        if self._wanted is None:
+            await self._wants.replace({ref.subject("wants"): _WANTED for ref in refs})
+        elif refs != self._wanted:
+            came, went = refs - self._wanted, self._wanted - refs
+            await self._wants.put({ref.subject("wants"): _WANTED for ref in came} | {ref.subject("wants"): None for ref in went})
+        self._wanted = refs
 
     async def first(
         self,
