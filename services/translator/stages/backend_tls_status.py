@@ -9,11 +9,15 @@ from typing import Any
 import msgspec
 
 from services.translator.stages.attach import attachments
-from services.translator.stages.backend_tls_policies import bundle, conflict_of
-from services.translator.stages.backends import upstream
+from services.translator.stages.backend_tls_policies import bundle, conflict_of, policy_for
+from services.translator.stages.backends import section_of, upstream
+from services.translator.stages.collectors import collector_refs
 from services.translator.stages.conditions import Conditions, plain
+from services.translator.stages.gateways import served
+from services.translator.stages.proxies import effective
 from services.translator.stages.statuses import gateway_id, part
-from services.translator.stages.tables import BACKEND_TLS_POLICIES, LATE, ROUTES, settings
+from services.translator.stages.tables import BACKEND_TLS_POLICIES, GATEWAYS, LATE, ROUTES, settings
+from shared.api.envoy import GROUP as ENVOY
 from shared.api.gateway import BackendObjectReference
 from shared.api.routes import GrpcRoute, HttpRoute, StreamRoute
 from shared.core.refs import ObjectRef
@@ -48,6 +52,20 @@ def _uses(db: Db, route: ObjectRef) -> Mapping[Use, bool]:
     return found
 
 
+def _telemetry_uses(db: Db, gateway: ObjectRef) -> Mapping[Use, bool]:
+    if not served(db, gateway):
+        return {}
+    found = {}
+    proxy = (effective(db, gateway).raw or {}).get("metadata", {})
+    parent = {"group": ENVOY, "kind": "EnvoyProxy", "namespace": proxy.get("namespace", ""), "name": proxy.get("name", "")}
+    for ref in collector_refs(effective(db, gateway).spec.telemetry):
+        at = ObjectRef(ref.group, ref.kind, ref.namespace or proxy.get("namespace", ""), ref.name)
+        policy = policy_for(db, at, section_of(db, at, ref.port))
+        if policy is not None:
+            found[policy, gateway, msgspec.json.encode(parent).decode()] = True
+    return found
+
+
 def _ancestors(db: Db, use: Use) -> Mapping[ObjectRef, bool]:
     return {use[0]: True}
 
@@ -55,6 +73,12 @@ def _ancestors(db: Db, use: Use) -> Mapping[ObjectRef, bool]:
 USES: Collection[Use, bool] = Collection("backend_tls_uses", source=ROUTES, fn=_uses)
 ANCESTORS: Collection[ObjectRef, bool] = Collection("backend_tls_ancestors", source=USES, fn=_ancestors)
 """A policy's uses, each once however many routes there are behind it."""
+TELEMETRY_USES: Collection[Use, bool] = Collection("backend_tls_telemetry_uses", source=GATEWAYS, fn=_telemetry_uses)
+TELEMETRY_ANCESTORS: Collection[ObjectRef, bool] = Collection("backend_tls_telemetry_ancestors", source=TELEMETRY_USES, fn=_ancestors)
+
+
+def _reached(db: Db, ref: ObjectRef) -> tuple[Use, ...]:
+    return (*db.group(ANCESTORS, ref), *db.group(TELEMETRY_ANCESTORS, ref))
 
 
 def backend_tls_policy_status(db: Db, ref: ObjectRef) -> Mapping[tuple[ObjectRef, str], StatusPart]:
@@ -63,10 +87,10 @@ def backend_tls_policy_status(db: Db, ref: ObjectRef) -> Mapping[tuple[ObjectRef
         return {}
     generation = row.metadata.generation
     by_gateway: dict[ObjectRef, dict[str, Conditions]] = defaultdict(dict)
-    for _, gateway, parent in db.group(ANCESTORS, ref):
+    for _, gateway, parent in _reached(db, ref):
         by_gateway[gateway][parent] = _judged(db, ref, generation)
     other = conflict_of(db, ref)
-    for _, gateway, parent in db.group(ANCESTORS, other) if other is not None else ():
+    for _, gateway, parent in _reached(db, other) if other is not None else ():
         conditions = by_gateway[gateway].setdefault(parent, Conditions(generation))
         conditions.set(ACCEPTED, False, "Conflicted", f"Policy conflicts with BackendTLSPolicy {other.namespace}/{other.name}.")  # type: ignore[union-attr]
     return {

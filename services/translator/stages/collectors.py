@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 
 import msgspec
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from services.translator.stages.tables import BACKENDS
 from services.translator.stages.upstream_tls import backend_tls
 from shared.api.base import ObjectMeta
 from shared.api.gateway import BackendObjectReference
-from shared.api.telemetry import Collector, HostCollector
+from shared.api.telemetry import Collector, HostCollector, ProxyTelemetry
 from shared.core.refs import ObjectRef
 from shared.features.parts.hostname import is_ip
 from shared.incremental import Db
@@ -31,6 +32,17 @@ class Telemeter(msgspec.Struct, frozen=True):
     gateway: ObjectRef
     proxy: ObjectMeta
     by_address: bool
+
+
+def collector_refs(spec: ProxyTelemetry) -> Iterator[BackendObjectReference]:
+    """All backends that telemetry is sent to."""
+    settings = spec.access_log.settings if spec.access_log is not None else ()
+    sinks = [sink for setting in settings for sink in setting.sinks]
+    found: list[Collector | None] = [each for sink in sinks for each in (sink.als, sink.open_telemetry)]
+    found.append(spec.tracing.provider if spec.tracing is not None else None)
+    found += [sink.open_telemetry for sink in (spec.metrics.sinks if spec.metrics is not None else ())]
+    for each in found:
+        yield from each.backend_refs if each is not None else ()
 
 
 def destination(db: Db, who: Telemeter, name: str, spec: Collector, protocol: AppProtocol | None) -> tuple[Destination, str]:

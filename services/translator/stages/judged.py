@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+
 import msgspec
+from msgspec.structs import replace
 
 from services.translator.stages import conflicts
 from services.translator.stages.certificates import Certificates
@@ -57,7 +61,7 @@ def judged(db: Db, fleet: GatewayRef) -> tuple[Judged, ...]:
         conflicts.finish(draft)
     for group in [every] if is_merged else list(drafts.values()):
         conflicts.tls_overlaps(group)
-    return tuple(_judged(d, is_merged) for d in every)
+    return tuple(_distinct([_judged(d, is_merged) for d in every]))
 
 
 def _judged(draft: conflicts.Draft, is_merged: bool) -> Judged:
@@ -77,6 +81,14 @@ def _judged(draft: conflicts.Draft, is_merged: bool) -> Judged:
         certificates=draft.source.certificates,
         frontend=draft.source.frontend,
     )
+
+
+def _distinct(every: list[Judged]) -> Iterator[Judged]:
+    """No two keys alike: an API server refuses listeners of one name, a file may hold them."""
+    seen: Counter[str] = Counter()
+    for each in every:
+        seen[each.key] += 1
+        yield each if seen[each.key] == 1 else replace(each, key=f"{each.key}+{seen[each.key]}")
 
 
 def _within(gateway: ObjectRef, owner: ObjectRef, name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.core.refs import ObjectRef
 from shared.ir.tls import UpstreamTls
-from tests.unit.translator.build import ENVOY, FLEET, GATEWAY_API, Object, World, made, quickstart, route, service
+from tests.unit.translator.build import ENVOY, FLEET, GATEWAY_API, Object, World, gateway, made, quickstart, route, service
 from tests.unit.translator.certificates import pair
 from tests.unit.translator.test_incremental import evaluated
 
@@ -111,3 +111,16 @@ def test_many_routes_are_one_ancestor_and_an_edit_costs_one() -> None:
     assert sum(cost.values()) <= 9, cost
     cost = evaluated(world, lambda: world.put(service("other")))
     assert "rules" not in cost
+
+
+def test_telemetry_is_an_ancestor_too() -> None:
+    log = {"sinks": [{"type": "ALS", "als": {"type": "HTTP", "backendRefs": [{"name": "app", "port": 80}]}}]}
+    proxy = made(f"{ENVOY}/v1alpha1", "EnvoyProxy", "proxy", {"telemetry": {"accessLog": {"settings": [log]}}})
+    uses = {"parametersRef": {"group": ENVOY, "kind": "EnvoyProxy", "name": "proxy"}}
+    base = quickstart()
+    world = World(base[0], gateway(infrastructure=uses), *base[3:], proxy, authority(), policy())
+    (ancestor,) = world.status(policy())["ancestors"]
+    assert ancestor["ancestorRef"] == {"group": ENVOY, "kind": "EnvoyProxy", "namespace": "default", "name": "proxy"}
+    found = world.ir().access_log
+    assert found is not None
+    assert found.als[0].destination.settings[0].tls is not None

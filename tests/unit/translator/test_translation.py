@@ -222,3 +222,10 @@ def test_a_token_that_no_key_opens_is_a_condition() -> None:
     assert status is not None
     conditions = {c["type"]: c["reason"] for c in status.status["listeners"][0]["conditions"]}
     assert conditions["ResolvedRefs"] == "InvalidCertificateRef"
+
+
+def test_listeners_of_one_name_are_kept_apart() -> None:
+    world = World(gateway_class(), gateway(http("same", 80), http("same", 81)), *quickstart()[2:])
+    assert [each.port for each in world.ir().http] == [10080, 10081]
+    assert [len(each.routes) for each in world.ir().http] == [1, 1]
+    assert [each["attachedRoutes"] for each in world.status(gateway())["listeners"]] == [1, 1]
