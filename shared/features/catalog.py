@@ -24,6 +24,7 @@ class Feature(NamedTuple):
 _RULE = ("HTTPRoute.rule", "HTTPRoute.rule.backendRef")
 
 _BACKEND_POLICY = ("BackendTrafficPolicy",)
+_CLIENT_POLICY = ("ClientTrafficPolicy",)
 
 FEATURES: tuple[Feature, ...] = (
     Feature("route.header_modifier", "filters[].requestHeaderModifier, filters[].responseHeaderModifier", _RULE),
@@ -51,6 +52,19 @@ FEATURES: tuple[Feature, ...] = (
             ("dns", "dns"),
             ("proxy_protocol", "proxyProtocol"),
             ("http_upgrade", "httpUpgrade"),
+        )
+    ),
+    *(
+        Feature(f"client.{room}", f"ClientTrafficPolicy.spec.{field}", _CLIENT_POLICY, filter, order, on_failure="listener dropped")
+        for room, field, filter, order in (
+            ("timeout", "timeout", "", 0),
+            ("connection", "connection", "", 0),
+            ("headers", "headers", "envoy.filters.http.header_mutation", 5),
+            ("http1", "http1", "", 0),
+            ("ip_detection", "clientIPDetection", "", 0),
+            ("proxy_protocol", "proxyProtocol", "", 0),
+            ("health_check", "healthCheck", "envoy.filters.http.health_check", 1),
+            ("tcp_keepalive", "tcpKeepalive", "", 0),
         )
     ),
 )

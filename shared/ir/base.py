@@ -18,6 +18,9 @@ _SPELLING = {
     "enable_grpc_stats": "enableGRPCStats",
     "request_id": "requestID",
     "source_ip": "sourceIP",
+    "direct_source_ip": "directSourceIP",
+    "trusted_cidrs": "trustedCIDRs",
+    "max_request_headers_kb": "maxRequestHeadersKB",
     # Envoy Gateway's IR really has these two exchanged
     "initial_stream_window_size": "initialConnectionWindowSize",
     "initial_connection_window_size": "initialStreamWindowSize",

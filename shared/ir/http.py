@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from shared.features.client.headers.ir import Headers
+from shared.features.client.health_check.ir import ClientHealthCheck
+from shared.features.client.http1.ir import Http1
+from shared.features.client.ip_detection.ir import ClientIpDetection
 from shared.features.route.cors.ir import Cors
 from shared.features.route.credential_injection.ir import CredentialInjection
 from shared.features.route.direct_response.ir import DirectResponse
@@ -11,7 +15,9 @@ from shared.features.route.mirror.ir import MirrorPolicy
 from shared.features.route.redirect.ir import Redirect
 from shared.features.route.retry.ir import Retry
 from shared.features.route.url_rewrite.ir import UrlRewrite
+from shared.features.traffic.http2.ir import Http2
 from shared.ir.base import IR
+from shared.ir.client import ClientSettings, HostSettings
 from shared.ir.destination import Destination
 from shared.ir.match import AddHeader, StringMatch
 from shared.ir.metadata import ResourceMetadata
@@ -81,7 +87,7 @@ class PathSettings(IR, frozen=True):
     escaped_slashes_action: Literal["KeepUnchanged", "RejectRequest", "UnescapeAndForward", "UnescapeAndRedirect", ""] = ""
 
 
-class HttpListener(IR, frozen=True):
+class HttpListener(ClientSettings, frozen=True, kw_only=True):
     """`address`:`port` is what Envoy binds; `external_port` what clients dial. `routes` is filled by `assemble` alone."""
 
     name: str
@@ -97,6 +103,13 @@ class HttpListener(IR, frozen=True):
     tls_overlaps: bool = False
     is_http2: bool = False
     request_id: str | None = None
+    client_ip_detection: ClientIpDetection | None = None
+    headers: Headers | None = None
+    http1: Http1 | None = None
+    http2: Http2 | None = None
+    health_check: ClientHealthCheck | None = None
+    host: HostSettings | None = None
+    match_backend_scheme: bool = False
     preserve_route_order: bool = False
     routes: tuple[HttpRoute, ...] = ()
 

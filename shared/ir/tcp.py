@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from shared.ir.base import IR
+from shared.ir.client import ClientSettings
 from shared.ir.destination import Destination
 from shared.ir.http import RouteOrder
 from shared.ir.metadata import ResourceMetadata
@@ -35,7 +36,7 @@ class TcpRoute(ClusterTraffic, frozen=True):
     metadata: ResourceMetadata | None = None
 
 
-class TcpListener(IR, frozen=True):
+class TcpListener(ClientSettings, frozen=True, kw_only=True):
     """`address`:`port` is what Envoy binds; `external_port` what clients dial. `routes` is filled by `assemble` alone."""
 
     name: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.ir.base import IR
+from shared.ir.match import StringMatch
 
 
 class TlsCertificate(IR, frozen=True):
@@ -25,11 +26,20 @@ class SubjectAltName(IR, frozen=True):
 
 
 class ListenerTls(IR, frozen=True):
-    """TLS of an HTTPS listener (downstream). `alpn_protocols` None means the default (h2, http/1.1), () means none."""
+    """TLS of an HTTPS listener (downstream). `alpn_protocols` None means the default (h2, http/1.1), () means none.
+
+    A subject alternative name's `name` is its type (DNS, URI, EMAIL, IP_ADDRESS) or an object identifier.
+    """
 
     certificates: tuple[TlsCertificate, ...] = ()
     ca_certificate: CaCertificate | None = None
     client_validation_enabled: bool = False
+    match_typed_subject_alt_names: tuple[StringMatch, ...] = ()
+    verify_certificate_spki: tuple[str, ...] = ()
+    verify_certificate_hash: tuple[str, ...] = ()
+    allow_expired_certificate: bool = False
+    stateful_session_resumption: bool = False
+    stateless_session_resumption: bool = False
     require_client_certificate: bool = False
     accept_untrusted: bool = False
     min_version: str | None = None

@@ -17,6 +17,7 @@ from services.xds_server.derive.tables import (
     Outputs,
     gateway_health_log,
     gateway_metrics,
+    listener_of,
     opener,
     own_certificate,
     positions,
@@ -37,18 +38,19 @@ from services.xds_server.render.types import (
     Rendered,
     rendered,
 )
+from shared.features.client.http1.ir import Http1
 from shared.features.parts.xds_values import Unrenderable
-from shared.incremental import Collection, Db
+from shared.incremental import Collection, Db, query
 from shared.ir.assemble import joined, joined_setting, usable
 from shared.ir.destination import Destination, DestinationSetting
-from shared.ir.http import HttpRoute
+from shared.ir.http import HttpListener, HttpRoute
 from shared.ir.tcp import TcpRoute, TcpRouteShard
 from shared.ir.udp import UdpListener, UdpRoute, UdpRouteShard
 
 
-def route_plans(route: HttpRoute) -> tuple[ClusterPlan, ...]:
+def route_plans(route: HttpRoute, http1: Http1 | None) -> tuple[ClusterPlan, ...]:
     """All clusters of one resolved route: of its destination, and of its mirrors."""
-    out = destinations.plans(route)
+    out = destinations.plans(route, http1)
     for mirror in route.mirrors:
         out += (ClusterPlan(mirror.destination.name, mirror.destination.settings, mirror.destination.metadata),)
     return out
@@ -64,6 +66,12 @@ def refs(destination: Destination | None) -> dict[str, str]:
     return {s.name: s.endpoints_ref for s in destination.settings if s.endpoints_ref} if destination is not None else {}
 
 
+@query
+def http1_of(db: Db, listener_key: str) -> Http1 | None:
+    listener = db.get(LISTENERS, listener_key)
+    return listener.http1 if isinstance(listener, HttpListener) else None
+
+
 Plans = dict[str, tuple[ClusterPlan, dict[str, str]]]
 """Cluster name -> plan with shapes in place of endpoints, and where the endpoints of its settings stand."""
 
@@ -73,6 +81,7 @@ def plans_of_route(db: Db, key: str) -> Plans:
     shard = db.get(ROUTES, key)
     if isinstance(shard, TcpRouteShard | UdpRouteShard):
         return plans_of_stream(db, shard.route)
+    http1 = http1_of(db, listener_of(key))
     out: Plans = {}
     for each in shard.routes if shard is not None else ():
         if each.destination is None and not each.mirrors:
@@ -80,7 +89,7 @@ def plans_of_route(db: Db, key: str) -> Plans:
         known = refs(each.destination)
         for mirror in each.mirrors:
             known |= refs(mirror.destination)
-        for plan in route_plans(resolved(db, each)):
+        for plan in route_plans(resolved(db, each), http1):
             out.setdefault(plan.name, (plan, known))
     return out
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from services.xds_server.render.tls import tls_needs, upstream_socket
 from services.xds_server.render.types import CLUSTER, ENDPOINT, Need, Rendered, rendered
+from shared.features.client.http1 import xds as http1_options
+from shared.features.client.http1.ir import Http1
 from shared.features.parts.xds_values import given, metadata, wrapped
 from shared.features.traffic.backend_connection import xds as backend_connection
 from shared.features.traffic.circuit_breaker import xds as circuit_breaker
@@ -38,6 +40,7 @@ class ClusterPlan(NamedTuple):
     use_client_protocol: bool = False
     traffic: ClusterTraffic = ClusterTraffic()
     hostname: str = ""
+    http1: Http1 | None = None
     of_route: bool = True
     prefer_local: bool = False
 
@@ -62,13 +65,13 @@ def per_setting(destination: Destination, zones: bool = False) -> bool:
     )
 
 
-def plans(route: HttpRoute) -> tuple[ClusterPlan, ...]:
-    """The clusters of a route's destination."""
+def plans(route: HttpRoute, http1: Http1 | None = None) -> tuple[ClusterPlan, ...]:
+    """The clusters of a route's destination; headers go on as the listener's `http1` says."""
     destination = route.destination
     if destination is None:
         return ()
     traffic: ClusterTraffic = route.traffic or ClusterTraffic()
-    common = (destination.metadata, destination.stat_name, route.use_client_protocol, traffic, route.hostname)
+    common = (destination.metadata, destination.stat_name, route.use_client_protocol, traffic, route.hostname, http1)
     if per_setting(destination, load_balancer.splits_zones(traffic.load_balancer)):
         return tuple(ClusterPlan(s.name, (s,), *common) for s in destination.settings)
     return (ClusterPlan(destination.name, destination.settings, *common),)
@@ -181,17 +184,20 @@ def _protocol_options(plan: ClusterPlan, *, auto_http: bool, auto_sni: bool) -> 
     traffic = plan.traffic
     common = timeout.on_connections(traffic.timeout, of_route=plan.of_route) | circuit_breaker.on_connections(traffic.circuit_breaker)
     hashes = load_balancer.hash_policies(traffic.load_balancer.consistent_hash) if traffic.load_balancer and not plan.of_route else []
-    if not (plan.use_client_protocol or auto_http or http2 or http1 or common or hashes):
+    for_http1 = http1_options.options(plan.http1)
+    if not (plan.use_client_protocol or auto_http or http2 or http1 or common or hashes or for_http1):
         return {}
     for_http2 = http2_options.options(traffic.http2)
-    both: Fields = {"http_protocol_options": {}, "http2_protocol_options": for_http2}
+    both: Fields = {"http_protocol_options": for_http1, "http2_protocol_options": for_http2}
     options: Fields
     if plan.use_client_protocol:
         options = {"use_downstream_protocol_config": both}
     elif http1:
-        options = {"explicit_http_config": {"http_protocol_options": {}}}
+        options = {"explicit_http_config": {"http_protocol_options": for_http1}}
     elif http2:
         options = {"explicit_http_config": {"http2_protocol_options": for_http2}}
+    elif for_http1:
+        options = {"explicit_http_config": {"http_protocol_options": for_http1}}
     elif auto_http:
         options = {"auto_config": both}
     else:

@@ -12,13 +12,22 @@ from services.xds_server.render import streams
 from services.xds_server.render.accesslog import access_logs
 from services.xds_server.render.tls import downstream_socket, tls_needs
 from services.xds_server.render.types import LISTENER, ROUTE, Need, Rendered, rendered
+from shared.features.client.connection import xds as connection
+from shared.features.client.headers import xds as headers
+from shared.features.client.health_check import xds as health_check
+from shared.features.client.http1 import xds as http1
+from shared.features.client.ip_detection import xds as ip_detection
+from shared.features.client.proxy_protocol import xds as proxy_protocol
+from shared.features.client.tcp_keepalive import xds as tcp_keepalive
+from shared.features.client.timeout import xds as timeout
 from shared.features.parts.xds_values import config_source, given, wrapped
+from shared.features.traffic.http2 import xds as http2
 from shared.ir.gateway import AccessLog, ReadyListener
 from shared.ir.http import HttpListener
 from shared.ir.tcp import TcpListener, TcpRoute
 from shared.xds.message import Fields, pack
 
-BUFFER_LIMIT = 32768
+MAX_CONCURRENT_STREAMS = 100
 HCM = "envoy.filters.network.http_connection_manager"
 _HCM_MESSAGE = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
@@ -31,7 +40,9 @@ _ESCAPED = {
 
 # What comes before what: filters that refuse early stand first, the router last.
 FILTER_ORDER = {
+    "envoy.filters.http.health_check": 1,
     "envoy.filters.http.cors": 3,
+    "envoy.filters.http.header_mutation": 5,
     "envoy.filters.http.stateful_session": 11,
     "envoy.filters.http.grpc_web": 305,
     "envoy.filters.http.grpc_stats": 306,
@@ -68,9 +79,8 @@ def listener(
     fields: Fields = {
         "name": first.name,
         "address": {"socket_address": address},
-        "per_connection_buffer_limit_bytes": wrapped(BUFFER_LIMIT),
-        "max_connections_to_accept_per_socket_event": wrapped(1),
     }
+    fields |= connection.on_listener(first.connection) | timeout.on_listener(first.timeout) | tcp_keepalive.on_listener(first.tcp_keepalive)
     if first.ip_family == "DualStack":
         address["ipv4_compat"] = True
     if logs := access_logs(log, "Listener"):
@@ -94,9 +104,14 @@ def listener(
             led_nowhere |= not routes
         inspects |= any(streams.server_names(r) for r in routes)
         needs += tls_needs(of.tls) if of.tls is not None and routes else ()
+    # a header before the first byte of anything else: one listener that has it decides for its port
+    before = next((each.proxy_protocol for each in members if each.proxy_protocol is not None), None)
+    listener_filters = proxy_protocol.listener_filters(before)
     if inspects:
         inspector = pack("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")
-        fields["listener_filters"] = [{"name": _TLS_INSPECTOR, "typed_config": inspector}]
+        listener_filters.append({"name": _TLS_INSPECTOR, "typed_config": inspector})
+    if listener_filters:
+        fields["listener_filters"] = listener_filters
     if chains:
         fields["filter_chains"] = chains
     plain = [(each, wanted) for each, wanted in zip(listeners, filters, strict=True) if each.tls is None]
@@ -107,29 +122,54 @@ def listener(
 
 
 def _chain(of: HttpListener, filters: Filters, log: AccessLog | None) -> Fields:
-    return {"name": of.name, "filters": [{"name": HCM, "typed_config": pack(_HCM_MESSAGE, _hcm(of, filters, log))}]}
+    network = connection.filters(of.connection, _stat_prefix(of))
+    network.append({"name": HCM, "typed_config": pack(_HCM_MESSAGE, _hcm(of, filters, log))})
+    return {"name": of.name, "filters": network} | timeout.on_chain(of.timeout)
+
+
+def _stat_prefix(of: HttpListener) -> str:
+    return f"{'http' if of.tls is None else 'https'}-{of.port}"
 
 
 def _hcm(of: HttpListener, filters: Filters, log: AccessLog | None) -> Fields:
+    own = _grpc_filters(of) | health_check.filters(of.health_check) | headers.filters(of.headers)
+    suppress = of.headers is None or not of.headers.enable_envoy_headers
+    safely = of.http1 is None or not of.http1.disable_safe_max_connection_duration
+    connections: Fields = {"headers_with_underscores_action": headers.underscores(of.headers)}
+    http2_options = {"max_concurrent_streams": wrapped(MAX_CONCURRENT_STREAMS)} | http2.options(of.http2)
     return given(
         {
-            "stat_prefix": f"{'http' if of.tls is None else 'https'}-{of.port}",
+            "stat_prefix": _stat_prefix(of),
             "rds": {"config_source": config_source(), "route_config_name": of.name},
             "access_log": access_logs(log, "Route") or None,
             "server_header_transformation": "PASS_THROUGH",
-            "http2_protocol_options": {
-                "max_concurrent_streams": wrapped(100),
-                "initial_stream_window_size": wrapped(65536),
-                "initial_connection_window_size": wrapped(1048576),
-            },
-            "use_remote_address": wrapped(True),
+            "http2_protocol_options": http2_options,
             "normalize_path": wrapped(True),
             "merge_slashes": of.path.merge_slashes if of.path is not None else None,
             "path_with_escaped_slashes_action": _ESCAPED.get(of.path.escaped_slashes_action) if of.path is not None else None,
-            "common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},
-            "http_filters": _ordered({**filters, **_grpc_filters(of), "envoy.filters.http.router": router(log)}),
+            "common_http_protocol_options": connections | timeout.on_connections(of.timeout) | connection.on_connections(of.connection),
+            "strip_trailing_host_dot": True if of.host is not None and of.host.strip_trailing_host_dot else None,
+            "scheme_header_transformation": {"match_upstream": True} if of.match_backend_scheme else None,
+            "request_id_extension": _request_ids(of.request_id),
+            "http_filters": _ordered({**filters, **own, "envoy.filters.http.router": router(log, suppress)}),
         }
+        | ip_detection.on_hcm(of.client_ip_detection)
+        | headers.on_hcm(of.headers)
+        | http1.on_hcm(of.http1)
+        | timeout.on_hcm(of.timeout)
+        | connection.on_hcm(of.connection, safely=safely)
     )
+
+
+def _request_ids(action: str | None) -> Fields | None:
+    """How request ids carry the decision to trace; None where Envoy's way is wanted, which does both."""
+    if action in (None, "PackAndSample"):
+        return None
+    config: Fields = {
+        "pack_trace_reason": wrapped(action == "Pack"),
+        "use_request_id_for_trace_sampling": wrapped(action == "Sample"),
+    }
+    return {"typed_config": pack("envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig", config)}
 
 
 def _grpc_filters(of: HttpListener) -> dict[str, Fields]:
@@ -145,9 +185,9 @@ def _grpc_filters(of: HttpListener) -> dict[str, Fields]:
     return out
 
 
-def router(log: AccessLog | None) -> Fields:
-    """The router filter, which ends every chain."""
-    config: Fields = {"suppress_envoy_headers": True}
+def router(log: AccessLog | None, suppress: bool = True) -> Fields:
+    """The router filter, which ends every chain; `suppress`: no `x-envoy-` headers are added."""
+    config: Fields = {"suppress_envoy_headers": True} if suppress else {}
     if logs := access_logs(log, "Upstream"):
         config |= {"upstream_log": logs, "upstream_log_options": {"flush_upstream_log_on_upstream_stream": True}}
     return {"name": "envoy.filters.http.router", "typed_config": pack("envoy.extensions.filters.http.router.v3.Router", config)}

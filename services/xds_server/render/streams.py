@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from services.xds_server.render.accesslog import access_logs
 from services.xds_server.render.tls import downstream_socket
 from services.xds_server.render.types import CLUSTER, LISTENER, Rendered, rendered
+from shared.features.client.connection import xds as connection
+from shared.features.client.timeout import xds as timeout
 from shared.features.parts.xds_values import given
 from shared.features.traffic.load_balancer import xds as load_balancer
 from shared.ir.destination import Destination
@@ -29,7 +33,7 @@ def empty_cluster() -> Rendered:
 
 def chains(listener: TcpListener, routes: Sequence[TcpRoute], log: AccessLog | None) -> list[Fields]:
     """FilterChains of one TCP or TLS listener; without routes one that leads nowhere."""
-    return [_chain(listener, r, log) for r in routes] or [_chain(TcpListener(name="", port=listener.port), _NO_ROUTE, log)]
+    return [_chain(listener, r, log) for r in routes] or [_chain(replace(listener, tls=None), _NO_ROUTE, log)]
 
 
 def server_names(route: TcpRoute) -> tuple[str, ...]:
@@ -49,15 +53,20 @@ def _chain(listener: TcpListener, route: TcpRoute, log: AccessLog | None) -> Fie
             "cluster": (route.destination or _NOWHERE).name,
             "hash_policy": load_balancer.tcp_hash_policies(route.load_balancer) or None,
         }
+        | timeout.on_tcp_proxy(listener.timeout)
     )
     snis = server_names(route)
     return given(
         {
             "name": route.name,
-            "filters": [{"name": "envoy.filters.network.tcp_proxy", "typed_config": pack(_TCP_PROXY, proxy)}],
+            "filters": [
+                *connection.filters(listener.connection, stat_prefix),
+                {"name": "envoy.filters.network.tcp_proxy", "typed_config": pack(_TCP_PROXY, proxy)},
+            ],
             "filter_chain_match": {"server_names": list(snis)} if snis else None,
             "transport_socket": downstream_socket(listener.tls, False) if listener.tls is not None else None,
         }
+        | timeout.on_chain(listener.timeout)
     )
 
 

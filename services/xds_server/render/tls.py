@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 from services.xds_server.render.types import SECRET, Need, Rendered, rendered
 from shared.core.sealing import SealError
-from shared.features.parts.xds_values import Unrenderable, config_source
+from shared.features.parts.xds_values import Unrenderable, config_source, string_matcher
 from shared.ir.destination import DestinationSetting
+from shared.ir.match import StringMatch
 from shared.ir.tls import CaCertificate, ListenerTls, SubjectAltName, TlsCertificate, UpstreamTls
 from shared.xds.message import Fields, pack
 
@@ -21,6 +22,7 @@ OpenSecret = Callable[[str], bytes]
 
 SYSTEM_CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
 DEFAULT_ALPN = ("h2", "http/1.1")
+_SAN_TYPES = {"": "SAN_TYPE_UNSPECIFIED", "EMAIL": "EMAIL", "DNS": "DNS", "URI": "URI", "IP_ADDRESS": "IP_ADDRESS"}
 _VERSIONS = {"1.0": "TLSv1_0", "1.1": "TLSv1_1", "1.2": "TLSv1_2", "1.3": "TLSv1_3"}
 _TLS = "envoy.extensions.transport_sockets.tls.v3"
 
@@ -61,11 +63,11 @@ def downstream_socket(tls: ListenerTls, overlaps: bool) -> Fields:
         "alpn_protocols": list(alpn),
         "tls_certificate_sds_secret_configs": [sds(c.name) for c in tls.certificates],
     }
-    context: Fields = {
-        "common_tls_context": common,
-        "disable_stateful_session_resumption": True,
-        "disable_stateless_session_resumption": True,
-    }
+    context: Fields = {"common_tls_context": common}
+    if not tls.stateful_session_resumption:
+        context["disable_stateful_session_resumption"] = True
+    if not tls.stateless_session_resumption:
+        context["disable_stateless_session_resumption"] = True
     if tls.ca_certificate is not None or tls.client_validation_enabled:
         context["require_client_certificate"] = {"value": tls.require_client_certificate}
         common |= _client_validation(tls)
@@ -74,12 +76,29 @@ def downstream_socket(tls: ListenerTls, overlaps: bool) -> Fields:
 
 def _client_validation(tls: ListenerTls) -> Fields:
     own: Fields = {"trust_chain_verification": "ACCEPT_UNTRUSTED"} if tls.accept_untrusted else {}
+    if tls.allow_expired_certificate:
+        own["allow_expired_certificate"] = True
+    for field, values in (
+        ("verify_certificate_spki", tls.verify_certificate_spki),
+        ("verify_certificate_hash", tls.verify_certificate_hash),
+    ):
+        if values:
+            own[field] = list(values)
+    if tls.match_typed_subject_alt_names:
+        own["match_typed_subject_alt_names"] = [_client_san(m) for m in tls.match_typed_subject_alt_names]
     if tls.ca_certificate is None:
         return {"validation_context": own}
     if not own:
         return {"validation_context_sds_secret_config": sds(tls.ca_certificate.name)}
     combined: Fields = {"default_validation_context": own, "validation_context_sds_secret_config": sds(tls.ca_certificate.name)}
     return {"combined_validation_context": combined}
+
+
+def _client_san(match: StringMatch) -> Fields:
+    matcher = {"matcher": string_matcher(match)}
+    if match.name in _SAN_TYPES:
+        return {"san_type": _SAN_TYPES[match.name]} | matcher
+    return {"san_type": "OTHER_NAME", "oid": match.name} | matcher
 
 
 def _san(name: SubjectAltName) -> Fields:
