@@ -18,7 +18,7 @@ from shared.ir.tls import TlsCertificate
 INVALID = "InvalidCertificateRef"
 PARTIAL = "PartiallyInvalidCertificateRef"
 NOT_PERMITTED = "RefNotPermitted"
-SDS_TYPE = "gateway.envoyproxy.io/sds-ref"
+SDS_TYPE = "gateway.envoyproxy.io/sds"
 
 
 class Certificates(msgspec.Struct, frozen=True):
