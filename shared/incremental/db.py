@@ -126,11 +126,11 @@ class Db:
         todo: list[Cell] = [made.members[k] for k in made.groups.get(out, ()) if k in made.members]
         seen: set[Cell] = set(todo)
         rows: set[tuple[Table[Any, Any], Any]] = set()
-        named = {cell: (t, k) for t, r in self._rows.items() for k, cell in r.cells.items()}
+        tables = {id(r.cells): t for t, r in self._rows.items()}
         while todo:
             cell = todo.pop()
-            if cell in named:
-                rows.add(named[cell])
+            if cell.home is not None and (table := tables.get(id(cell.home[0]))) is not None:
+                rows.add((table, cell.home[1]))
             reads = cell.deps if isinstance(cell, Computation) else cell.sources() if isinstance(cell, GroupCell) else ()
             fresh = [d for d in reads if d not in seen]
             seen.update(fresh)

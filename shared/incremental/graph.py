@@ -9,7 +9,7 @@ them that have work to do are settled.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Set
 from typing import Any
 
 from shared.incremental.errors import CycleError, same_error
@@ -72,6 +72,8 @@ class Graph:
     def __init__(self, settle_mask: Callable[[int], None]) -> None:
         self._settle_mask = settle_mask
         self._stack: list[Computation] = []
+        self._met: dict[Computation, set[Computation]] = {}
+        """Computations under way that were read meanwhile, and by whom: a cycle."""
         self.dirty_mask = 0
         self.running_mask = 0
         self.orphans: set[Cell] = set()
@@ -93,6 +95,7 @@ class Graph:
         """The outcome of a computation, brought up to date; raises the exception that it ended with."""
         if node.running:
             self.record(node)
+            self._met.setdefault(node, set()).update(self._stack[-1:])
             raise CycleError((*self.path(node), node.name))
         try:
             self.refresh(node)
@@ -166,13 +169,18 @@ class Graph:
         )
         if not same:
             node.value, node.error = value, error
-            self.changed(node)
+            # who ran into it meanwhile knows: dirt that went round the circle would leave it, and what reads it later, half clean
+            self.changed(node, self._met.pop(node, frozenset()))
+        else:
+            self._met.pop(node, None)
 
     # dirt
 
-    def changed(self, cell: Cell) -> None:
-        """A cell has another content: its readers must run again, what stands behind them may have to."""
+    def changed(self, cell: Cell, knowing: Set[Computation] = frozenset()) -> None:
+        """A cell has another content: its readers (but for those `knowing`) must run again, what stands behind them may have to."""
         for reader in cell.readers:
+            if reader in knowing:
+                continue
             was = reader.state
             reader.state = DIRTY
             if was == CLEAN:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.incremental import ABSENT, AnyOf, Collection, Count, CycleError, Db, MinBy, Pending, SortedBy, SumOf, Table, fold, query
@@ -103,6 +103,8 @@ def snapshot(db: Db, collection: Collection[Any, Any]) -> dict[Any, Any]:
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.lists(edit, max_size=4), max_size=12))
+@example([[(NUMBERS, 0, 1), (LINKS, 0, (0,))], [(NUMBERS, 0, 0)]])
+@example([[(NUMBERS, 0, 1), (NUMBERS, 1, 1), (LINKS, 0, (1,)), (LINKS, 1, (0,))], [(NUMBERS, 1, 0)], [(NUMBERS, 1, 1)], [(NUMBERS, 0, 0)]])
 def test_incremental_equals_from_scratch(batches: list[list[tuple[Table[int, Any], int, object]]]) -> None:
     db = Db(OUTPUTS)
     held: dict[Table[int, Any], dict[int, object]] = {}
