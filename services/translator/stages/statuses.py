@@ -15,7 +15,7 @@ from services.translator.stages.endpoints import reachable
 from services.translator.stages.gateways import ours, served
 from services.translator.stages.overlaps import overlap_text
 from services.translator.stages.proxies import class_proxy, effective, proxy_problem
-from services.translator.stages.routes import unresolvable
+from services.translator.stages.routes import KIND_RANK, unresolvable
 from services.translator.stages.rules import Rules, rules
 from services.translator.stages.tables import (
     BACKENDS,
@@ -261,12 +261,13 @@ def _refused(
 def _ancestors(db: Db, ref: ObjectRef, target: ParentReference) -> Iterator[tuple[str, dict[str, str]]]:
     """Whom a policy's target concerns: the Gateway itself, a route's Gateways, or else the target as it is named."""
     gateways: list[ObjectRef] = []
-    if target.kind == "HTTPRoute":
-        route = ObjectRef(GROUP, "HTTPRoute", target.namespace or ref.namespace, target.name)
+    is_route = target.kind in KIND_RANK
+    if target.kind is not None and is_route:
+        route = ObjectRef(GROUP, target.kind, target.namespace or ref.namespace, target.name)
         gateways = list(dict.fromkeys(a.gateway for a in attachments(db, route)))
     elif (gateway := parent_gateway(db, target, ref.namespace)) is not None and ours(db, gateway):
         gateways = [gateway]
-    section = {"sectionName": target.section_name} if target.section_name is not None and target.kind != "HTTPRoute" else {}
+    section = {"sectionName": target.section_name} if target.section_name is not None and not is_route else {}
     for each in gateways:
         yield gateway_id(each), {"group": GROUP, "kind": "Gateway", "name": each.name, "namespace": each.namespace, **section}
     if not gateways and target.kind != "Gateway":

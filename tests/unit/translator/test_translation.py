@@ -11,7 +11,21 @@ from services.translator.translator import Translator
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.core.sealing import SealError
 from shared.ir.status import InfraStatus
-from tests.unit.translator.build import ENVOY, FLEET, World, endpoints, gateway, gateway_class, http, https, made, quickstart, ref_of, route
+from tests.unit.translator.build import (
+    ENVOY,
+    FLEET,
+    World,
+    endpoints,
+    gateway,
+    gateway_class,
+    grpc_route,
+    http,
+    https,
+    made,
+    quickstart,
+    ref_of,
+    route,
+)
 from tests.unit.translator.certificates import tls_secret
 
 
@@ -229,3 +243,9 @@ def test_listeners_of_one_name_are_kept_apart() -> None:
     assert [each.port for each in world.ir().http] == [10080, 10081]
     assert [len(each.routes) for each in world.ir().http] == [1, 1]
     assert [each["attachedRoutes"] for each in world.status(gateway())["listeners"]] == [1, 1]
+
+
+def test_a_policy_that_is_not_supported_yet_tells_the_gateways_of_its_route() -> None:
+    target = {"group": "gateway.networking.k8s.io", "kind": "GRPCRoute", "name": "rpc"}
+    policy = made(f"{ENVOY}/v1alpha1", "SecurityPolicy", "p", {"targetRefs": [target]})
+    assert World(*quickstart(), grpc_route(), policy).condition(policy, "Accepted") == ("False", "Invalid")
