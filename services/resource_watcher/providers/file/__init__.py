@@ -60,7 +60,7 @@ class FileProvider:
         await asyncio.to_thread(self._status.write, ref, status)
 
     async def read_status(self, ref: ObjectRef) -> dict[str, Any] | None:
-        return await asyncio.to_thread(self._status.read, ref)
+        return await asyncio.to_thread(self._status.read, ref) if self._status.has(ref) else None
 
     async def _ticks(self, stop: asyncio.Event) -> AsyncIterator[set[str] | None]:
         """Paths to look at again; None means everything. Survives roots that vanish and come back."""

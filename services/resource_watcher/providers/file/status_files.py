@@ -23,6 +23,9 @@ class StatusFiles:
     def path(self, ref: ObjectRef) -> Path:
         return self._folder / (ref.group or "core") / ref.kind / (ref.namespace or "-") / f"{ref.name}.yaml"
 
+    def has(self, ref: ObjectRef) -> bool:
+        return self.path(ref).exists()
+
     def write(self, ref: ObjectRef, status: dict[str, Any] | None) -> None:
         """Replaces the file at once, or removes it for None."""
         path = self.path(ref)
