@@ -45,6 +45,8 @@ from shared.ir.assemble import joined, joined_setting, usable
 from shared.ir.destination import Destination, DestinationSetting
 from shared.ir.http import HttpListener, HttpRoute
 from shared.ir.tcp import TcpRoute, TcpRouteShard
+from shared.ir.telemetry import AlsAccessLog, OpenTelemetryAccessLog, Tracing
+from shared.ir.traffic import ClusterTraffic
 from shared.ir.udp import UdpListener, UdpRoute, UdpRouteShard
 
 
@@ -107,11 +109,20 @@ def plans_of_stream(db: Db, route: TcpRoute | UdpRoute) -> Plans:
 def plans_of_gateway(db: Db, key: str) -> Plans:
     """The clusters that a Gateway has for itself."""
     gateway = db.get(GATEWAYS, key)
-    resources = gateway.global_resources if gateway is not None else None
-    service = resources.proxy_service_cluster if resources is not None else None
-    if service is None:
+    if gateway is None:
         return {}
-    return {service.name: (service_plan(joined(service, lambda ref: shape(db, ref))), refs(service))}
+    out: Plans = {}
+    service = gateway.global_resources.proxy_service_cluster if gateway.global_resources is not None else None
+    if service is not None:
+        out[service.name] = (service_plan(joined(service, lambda ref: shape(db, ref))), refs(service))
+    log = gateway.access_log
+    sinks: list[AlsAccessLog | OpenTelemetryAccessLog | Tracing] = [*log.als, *log.open_telemetry] if log is not None else []
+    sinks += [gateway.tracing] if gateway.tracing is not None else []
+    for sink in sinks:
+        to = joined(sink.destination, lambda ref: shape(db, ref))
+        plan = ClusterPlan(to.name, to.settings, to.metadata, traffic=sink.traffic or ClusterTraffic(), of_route=False)
+        out.setdefault(to.name, (plan, refs(sink.destination)))
+    return out
 
 
 def with_endpoints(db: Db, plan: ClusterPlan, known: dict[str, str]) -> ClusterPlan:
@@ -172,9 +183,14 @@ def listener_secret_resources(db: Db, key: str) -> Outputs:
     return {(SECRET, n): s for n, s in listener_secrets(listener.tls, opener(db)).items()}
 
 
-def gateway_resources(db: Db, key: str) -> Outputs:
+def gateway_clusters(db: Db, key: str) -> Outputs:
     plans = plans_of_gateway(db, key)
-    out = clusters(db, plans) | dict(assignments(db, plans))
+    return clusters(db, plans) | dict(assignments(db, plans))
+
+
+def gateway_resources(db: Db, key: str) -> Outputs:
+    """What a Gateway has whatever else is wrong with it: readiness, its certificate, where listeners without routes lead."""
+    out: dict[Need, Rendered] = {}
     if any(not db.group(ROUTE_OUTPUTS, RouteKey("stream", k)) for k in positions(db) if not k.startswith("http.")):
         out[CLUSTER, EMPTY_CLUSTER] = empty_cluster()
     gateway = db.get(GATEWAYS, key)
@@ -191,4 +207,5 @@ def gateway_resources(db: Db, key: str) -> Outputs:
 CLUSTERS: Collection[Need, Rendered] = Collection("clusters", source=ROUTES, fn=route_clusters)
 ASSIGNMENTS: Collection[Need, Rendered] = Collection("assignments", source=ROUTES, fn=route_assignments)
 LISTENER_SECRETS: Collection[Need, Rendered] = Collection("listener_secrets", source=LISTENERS, fn=listener_secret_resources)
+GATEWAY_CLUSTERS: Collection[Need, Rendered] = Collection("gateway_clusters", source=GATEWAYS, fn=gateway_clusters)
 GATEWAY_RESOURCES: Collection[Need, Rendered] = Collection("gateway_resources", source=GATEWAYS, fn=gateway_resources)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.xds_server.derive.clusters import ASSIGNMENTS, CLUSTERS, GATEWAY_RESOURCES, LISTENER_SECRETS
+from services.xds_server.derive.clusters import ASSIGNMENTS, CLUSTERS, GATEWAY_CLUSTERS, GATEWAY_RESOURCES, LISTENER_SECRETS
 from services.xds_server.derive.listeners import LISTENER_RESOURCES, ROUTE_RESOURCES
 from services.xds_server.derive.routes import ROUTE_OUTPUTS
 from services.xds_server.render.types import (
@@ -23,17 +23,25 @@ from shared.incremental import Collection
 BY_TYPE: Mapping[str, tuple[Collection[Need, Rendered], ...]] = {
     LISTENER: (LISTENER_RESOURCES, GATEWAY_RESOURCES),
     ROUTE: (ROUTE_RESOURCES,),
-    CLUSTER: (CLUSTERS, GATEWAY_RESOURCES),
-    ENDPOINT: (ASSIGNMENTS, GATEWAY_RESOURCES),
-    SECRET: (LISTENER_SECRETS, CLUSTERS, GATEWAY_RESOURCES),
+    CLUSTER: (CLUSTERS, GATEWAY_CLUSTERS, GATEWAY_RESOURCES),
+    ENDPOINT: (ASSIGNMENTS, GATEWAY_CLUSTERS),
+    SECRET: (LISTENER_SECRETS, CLUSTERS, GATEWAY_CLUSTERS, GATEWAY_RESOURCES),
 }
 ALL: tuple[Collection[Need, Rendered], ...] = (
     CLUSTERS,
     ASSIGNMENTS,
     LISTENER_SECRETS,
+    GATEWAY_CLUSTERS,
     GATEWAY_RESOURCES,
     LISTENER_RESOURCES,
     ROUTE_RESOURCES,
 )
-FROM_SHARDS: tuple[Collection[Any, Any], ...] = (ROUTE_OUTPUTS, CLUSTERS, ASSIGNMENTS, LISTENER_SECRETS, GATEWAY_RESOURCES)
+FROM_SHARDS: tuple[Collection[Any, Any], ...] = (
+    ROUTE_OUTPUTS,
+    CLUSTERS,
+    ASSIGNMENTS,
+    LISTENER_SECRETS,
+    GATEWAY_CLUSTERS,
+    GATEWAY_RESOURCES,
+)
 """Those whose members are shards: their failures name the shard that failed."""

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from services.xds_server.render.tls import OpenSecret, certificate_secret
+from services.xds_server.render.tracing import tracing
 from services.xds_server.render.types import (
     Need,
     Rendered,
@@ -21,7 +22,9 @@ from shared.ir.gateway import AccessLog, GatewayShard, Metrics
 from shared.ir.http import HttpListener, HttpRouteShard
 from shared.ir.shards import GATEWAY
 from shared.ir.tcp import TcpListener, TcpRouteShard
+from shared.ir.telemetry import Tracing
 from shared.ir.udp import UdpListener, UdpRouteShard
+from shared.xds.message import BadMessage
 
 AnyListener = HttpListener | TcpListener | UdpListener
 AnyRoutes = HttpRouteShard | TcpRouteShard | UdpRouteShard
@@ -62,6 +65,23 @@ def gateway_metrics(db: Db) -> Metrics | None:
 
 
 @query
+def gateway_tracing(db: Db) -> Tracing | None:
+    """How requests are traced; None where it cannot be rendered: a listener is worth more than its traces."""
+    found, fault = _tracing(db)
+    return found if fault is None else None
+
+
+def _tracing(db: Db) -> tuple[Tracing | None, str | None]:
+    gateway = db.get(GATEWAYS, GATEWAY)
+    found = gateway.tracing if gateway is not None else None
+    try:
+        tracing(found)
+    except (Unrenderable, BadMessage) as e:
+        return found, str(e)
+    return found, None
+
+
+@query
 def gateway_health_log(db: Db) -> HealthCheckLog | None:
     gateway = db.get(GATEWAYS, GATEWAY)
     return gateway.health_check_log if gateway is not None else None
@@ -81,6 +101,8 @@ def gateway_faults(db: Db) -> tuple[str, ...]:
     gateway = db.get(GATEWAYS, GATEWAY)
     log = gateway.access_log if gateway is not None else None
     faults = tuple(f"access log {t.path}: no format" for t in log.text if t.format is None) if log is not None else ()
+    if (fault := _tracing(db)[1]) is not None:
+        faults += (fault,)
     try:
         own_certificate(db)
     except Unrenderable as e:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from services.xds_server.render import streams
 from services.xds_server.render.accesslog import access_logs
 from services.xds_server.render.tls import downstream_socket, tls_needs
+from services.xds_server.render.tracing import tracing
 from services.xds_server.render.types import LISTENER, ROUTE, Need, Rendered, rendered
 from shared.features.client.connection import xds as connection
 from shared.features.client.headers import xds as headers
@@ -25,6 +26,7 @@ from shared.features.traffic.http2 import xds as http2
 from shared.ir.gateway import AccessLog, ReadyListener
 from shared.ir.http import HttpListener
 from shared.ir.tcp import TcpListener, TcpRoute
+from shared.ir.telemetry import Tracing
 from shared.xds.message import Fields, pack
 
 MAX_CONCURRENT_STREAMS = 100
@@ -71,6 +73,7 @@ def listener(
     filters: Sequence[Filters],
     log: AccessLog | None,
     stream: Sequence[tuple[TcpListener, Sequence[TcpRoute]]] = (),
+    traced: Tracing | None = None,
 ) -> Rendered:
     """The Listener of one address and port, from its HTTP listeners and then its TCP and TLS ones (at least one of all)."""
     members: list[HttpListener | TcpListener] = [*listeners, *(of for of, _ in stream)]
@@ -91,7 +94,7 @@ def listener(
     for each, wanted in zip(listeners, filters, strict=True):
         if each.tls is None:
             continue
-        chain = _chain(each, wanted, log) | {"transport_socket": downstream_socket(each.tls, each.tls_overlaps)}
+        chain = _chain(each, wanted, log, traced) | {"transport_socket": downstream_socket(each.tls, each.tls_overlaps)}
         if each.hostnames and each.hostnames[0] != "*":
             chain["filter_chain_match"] = {"server_names": list(each.hostnames)}
             inspects = True
@@ -117,13 +120,13 @@ def listener(
     plain = [(each, wanted) for each, wanted in zip(listeners, filters, strict=True) if each.tls is None]
     if plain:
         together = {name: f for _, wanted in reversed(plain) for name, f in wanted.items()}
-        fields["default_filter_chain"] = _chain(plain[0][0], together, log)
+        fields["default_filter_chain"] = _chain(plain[0][0], together, log, traced)
     return rendered(LISTENER, fields, tuple(needs), place=f"{first.address}:{first.port}")
 
 
-def _chain(of: HttpListener, filters: Filters, log: AccessLog | None) -> Fields:
+def _chain(of: HttpListener, filters: Filters, log: AccessLog | None, traced: Tracing | None) -> Fields:
     network = connection.filters(of.connection, _stat_prefix(of))
-    network.append({"name": HCM, "typed_config": pack(_HCM_MESSAGE, _hcm(of, filters, log))})
+    network.append({"name": HCM, "typed_config": pack(_HCM_MESSAGE, _hcm(of, filters, log, traced))})
     return {"name": of.name, "filters": network} | timeout.on_chain(of.timeout)
 
 
@@ -131,7 +134,7 @@ def _stat_prefix(of: HttpListener) -> str:
     return f"{'http' if of.tls is None else 'https'}-{of.port}"
 
 
-def _hcm(of: HttpListener, filters: Filters, log: AccessLog | None) -> Fields:
+def _hcm(of: HttpListener, filters: Filters, log: AccessLog | None, traced: Tracing | None) -> Fields:
     own = _grpc_filters(of) | health_check.filters(of.health_check) | headers.filters(of.headers)
     suppress = of.headers is None or not of.headers.enable_envoy_headers
     safely = of.http1 is None or not of.http1.disable_safe_max_connection_duration
@@ -142,6 +145,7 @@ def _hcm(of: HttpListener, filters: Filters, log: AccessLog | None) -> Fields:
             "stat_prefix": _stat_prefix(of),
             "rds": {"config_source": config_source(), "route_config_name": of.name},
             "access_log": access_logs(log, "Route") or None,
+            "tracing": tracing(traced),
             "server_header_transformation": "PASS_THROUGH",
             "http2_protocol_options": http2_options,
             "normalize_path": wrapped(True),
