@@ -92,6 +92,9 @@ def plans_of_route(db: Db, key: str) -> Plans:
         for mirror in each.mirrors:
             known |= refs(mirror.destination)
         for plan in route_plans(resolved(db, each), http1):
+            if not endpoints.addressed(plan):
+                # said with the route
+                continue
             out.setdefault(plan.name, (plan, known))
     return out
 
@@ -141,7 +144,7 @@ def clusters(db: Db, plans: Plans) -> dict[Need, Rendered]:
     metrics, health_log = gateway_metrics(db), gateway_health_log(db)
     for name, (plan, known) in plans.items():
         if not endpoints.addressed(plan):
-            continue
+            raise Unrenderable(f"cluster {name}: an endpoint without an address")
         assignment = endpoints.assignment(with_endpoints(db, plan, known)) if destinations.is_dns(plan) else None
         made = destinations.cluster(plan, metrics, assignment, health_log)
         if db.get(OPTIONS, VALIDATE) and (fault := checks.found(CLUSTER_MESSAGE, made.body)) is not None:

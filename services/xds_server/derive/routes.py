@@ -13,6 +13,7 @@ from services.xds_server.render.types import (
     digest,
     framed,
 )
+from shared.features.client.timeout import xds as timeout
 from shared.features.parts.xds_values import Unrenderable
 from shared.features.route.direct_response.ir import DirectResponse
 from shared.features.route.direct_response.xds import body
@@ -56,10 +57,19 @@ def host_fault(hostname: str) -> str | None:
     return checks.fault(VIRTUAL_HOST_MESSAGE, routes.virtual_host(HttpListener(name="any"), hostname, False))
 
 
+class Ways(NamedTuple):
+    """What a listener says of all its routes."""
+
+    as_written: bool = False
+    keeps_idle: bool = False
+
+
 @query
-def preserves_order(db: Db, listener_key: str) -> bool:
+def ways(db: Db, listener_key: str) -> Ways:
     listener = db.get(LISTENERS, listener_key)
-    return isinstance(listener, HttpListener) and listener.preserve_route_order
+    if not isinstance(listener, HttpListener):
+        return Ways()
+    return Ways(listener.preserve_route_order, timeout.keeps_idle_streams(listener.timeout))
 
 
 def refused(route: HttpRoute) -> HttpRoute:
@@ -76,10 +86,10 @@ def refused(route: HttpRoute) -> HttpRoute:
     )
 
 
-def checked(route: HttpRoute, validate: bool) -> tuple[bytes | None, str | None]:
+def checked(route: HttpRoute, validate: bool, keeps_idle: bool = False) -> tuple[bytes | None, str | None]:
     """Serialised Route, and what is wrong with it. Where its match cannot stand either, there is no route at all."""
     try:
-        data, fault = checks.checked(_ROUTE_ENTRY_MESSAGE, routes.route(route), validate)
+        data, fault = checks.checked(_ROUTE_ENTRY_MESSAGE, routes.route(route, keeps_idle), validate)
         if fault is None:
             return data, None
     except (Unrenderable, BadMessage) as e:
@@ -100,7 +110,7 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
     validate = bool(db.get(OPTIONS, VALIDATE))
     listener = listener_of(key)
     by_age = order_key(shard.order)
-    written = preserves_order(db, listener)
+    of_all = ways(db, listener)
     hosts: dict[str, list[Part]] = {}
     filters: dict[str, Fields] = {}
     problems: list[str] = []
@@ -109,14 +119,16 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
             problems.append(f"{each.name}: {bad}")
             continue
         route = resolved(db, each)
-        data, fault = checked(route, validate)
+        data, fault = checked(route, validate, of_all.keeps_idle)
         if fault is not None:
             problems.append(f"{each.name}: {fault}")
+        elif not all(e.host or e.path for s in (route.destination.settings if route.destination else ()) for e in s.endpoints):
+            problems.append(f"{each.name}: an endpoint without an address")
         if data is None:
             continue
         if fault is None:
             filters = routes.filters(route) | filters
-        order = ((by_age, n) if written else (match_key(each), by_age, n),)
+        order = ((by_age, n) if of_all.as_written else (match_key(each), by_age, n),)
         size = len(body(route.direct_response)) if fault is None and route.direct_response is not None else 0
         part = Part(order, framed(_ROUTES_FIELD, data), digest(data + repr(order).encode()), size if size > DIRECT_RESPONSE_LIMIT else 0)
         hosts.setdefault(each.hostname, []).append(part)

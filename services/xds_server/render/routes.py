@@ -38,8 +38,11 @@ PER_ROUTE: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (cors.per_rout
 FILTERS: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (cors.filters, session_persistence.filters)
 
 
-def route(ir: HttpRoute) -> Fields:
-    """envoy.config.route.v3.Route; Unrenderable where the IR asks for what Envoy cannot do."""
+def route(ir: HttpRoute, keeps_idle: bool = False) -> Fields:
+    """envoy.config.route.v3.Route; Unrenderable where the IR asks for what Envoy cannot do.
+
+    `keeps_idle`: the listener says how long a stream may be idle.
+    """
     return given(
         {
             "name": ir.name,
@@ -49,7 +52,7 @@ def route(ir: HttpRoute) -> Fields:
             "stat_prefix": ir.stat_name,
         }
         | header_modifier.on_route(ir)
-        | _action(ir)
+        | _action(ir, keeps_idle)
     )
 
 
@@ -81,7 +84,7 @@ def _path(match: StringMatch | None) -> Fields:
     raise Unrenderable("a path match without a path")
 
 
-def _action(ir: HttpRoute) -> Fields:
+def _action(ir: HttpRoute, keeps_idle: bool) -> Fields:
     if (answer := direct_response.action(ir)) is not None:
         return {"direct_response": answer}
     if (away := redirect.action(ir)) is not None:
@@ -92,6 +95,8 @@ def _action(ir: HttpRoute) -> Fields:
     action = _target(ir.destination, load_balancer.splits_zones(balancer))
     for each in ON_ACTION:
         action |= each(ir)
+    if keeps_idle and not timeout.says_idle(ir):
+        action.pop("idle_timeout", None)
     if "weighted_clusters" in action and "hash_policy" in action:
         # otherwise a client would be pinned to an endpoint, but not to a backend
         action["weighted_clusters"]["use_hash_policy"] = wrapped(True)

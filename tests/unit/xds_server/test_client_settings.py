@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from services.xds_server.render.types import CLUSTER, LISTENER, MESSAGES
+from services.xds_server.render.types import CLUSTER, LISTENER, MESSAGES, ROUTE
 from services.xds_server.store import GatewayStore
 from shared.features.client.connection.ir import ClientConnection, ConnectionLimit
 from shared.features.client.headers.ir import Headers
@@ -95,3 +95,16 @@ def test_an_edited_listener_leaves_its_routes_alone() -> None:
     assert list(store.apply(2, b.encoded({b.LISTENER: changed}))) == [LISTENER]
     assert store.evaluations["route_outputs"] == before["route_outputs"]
     assert store.evaluations["route_clusters"] == before["route_clusters"]
+
+
+def test_a_listener_that_says_how_long_streams_may_be_idle_is_not_overruled_by_a_request_timeout() -> None:
+    shards = b.gateway()
+    timed = b.route("r")
+    shards[b.route_key("r")] = replace(timed, routes=tuple(replace(r, timeout="5s") for r in timed.routes))
+    shards[b.backend_key("r")] = b.backend(("10.0.0.1", 80))
+    idle = ClientTimeout(http=HttpClientTimeout(stream_idle_timeout="10s"))
+    for timeout, kept in ((None, True), (idle, False)):
+        store = b.store()
+        store.apply(1, b.encoded(shards | {b.LISTENER: replace(b.listener(), timeout=timeout)}))
+        action = made(store, ROUTE)["virtualHosts"][0]["routes"][0]["route"]
+        assert ("idleTimeout" in action) is kept

@@ -31,6 +31,11 @@ def on_action(route: HttpRoute) -> Fields:
     return out
 
 
+def says_idle(route: HttpRoute) -> bool:
+    """Whether a policy of the route says how long a stream may be idle."""
+    return _http(route.traffic.timeout if route.traffic is not None else None).stream_idle_timeout is not None
+
+
 def connect(timeout: Timeout | None) -> Fields:
     """The cluster's connect_timeout."""
     tcp = timeout.tcp if timeout is not None else None
