@@ -27,11 +27,10 @@ from services.xds_server.ads.messages import Response, delta_request, delta_resp
 from services.xds_server.render.types import LISTENER, MESSAGES, ROUTE
 from services.xds_server.resources import Resource
 from shared.bootstrap.default import Options, default
-from shared.ir.base import encode as ir_encode
 from shared.testing.envoy import running_envoy
 from shared.testing.ports import free_port
 from shared.xds.message import Fields, encode, pack
-from tests.unit.xds_server import builders
+from tests.bench.objects import Rendering, backend, gateway, route
 
 NAME = "bench"
 
@@ -97,17 +96,18 @@ class _Plain:
 
 
 class _Rendered:
-    """Everything as xds_server renders it, each route with a cluster and endpoints of its own."""
+    """Everything as the services make it of the benchmarks' files."""
 
     def __init__(self, count: int, port: int) -> None:
-        self._store = builders.store()
-        self._store.apply(1, builders.encoded(builders.gateway(count, port)))
-        self.fixed: Resources = {type_url: tuple(found.values()) for type_url, found in self._store.snapshot().items()}
+        self._made = Rendering()
+        self._at = count // 2
+        routes = {f"{n}.yaml": route(n, "start", "own" if n == self._at else "b") for n in range(count)}
+        backends = {f"{name}.yaml": backend(name, 0) for name in ("b", "own")}
+        found = self._made.write({"gateway.yaml": gateway(port)} | backends | routes)
+        self.fixed: Resources = {type_url: tuple(resources.values()) for type_url, resources in found.items()}
 
     def next(self, round_: int) -> Resource:
-        shard = builders.route("r0", host="h0.example.com", path=f"/v{round_}")
-        self._store.apply(round_ + 2, {builders.route_key("r0"): ir_encode(shard)})
-        (rendered,) = self._store.snapshot()[ROUTE].values()
+        (rendered,) = self._made.write({f"{self._at}.yaml": route(self._at, f"edit-{round_}", "own")})[ROUTE].values()
         return rendered._replace(version=str(round_))
 
 

@@ -14,6 +14,7 @@ import msgspec
 from shared.runtime.settings import SERVICES
 from shared.testing.wait import until
 from tests.bench.bare_ads import Cost
+from tests.bench.objects import backend, route
 from tests.bench.observe import Acks, cpu, memory, percentile
 from tests.integration.pipeline import Pipeline
 
@@ -35,33 +36,6 @@ class Result(msgspec.Struct, frozen=True, rename="camel"):
     memory_mib: dict[str, float]
     cold_start_s: float
     envoy_cold_start_s: float
-
-
-def route(n: int, value: str, backend: str = "b") -> str:
-    return f"""apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata:
-  name: route-{n}
-spec:
-  parentRefs:
-  - name: gw
-  hostnames: ["host-{n}.example.com"]
-  rules:
-  - matches:
-    - path:
-        type: PathPrefix
-        value: /
-    filters:
-    - type: ResponseHeaderModifier
-      responseHeaderModifier:
-        set:
-        - name: x-answer
-          value: "{value}"
-    backendRefs:
-    - group: gateway.envoyproxy.io
-      kind: Backend
-      name: {backend}
-"""
 
 
 class Scenario:
@@ -131,9 +105,9 @@ async def streams(root: Path, count: int, edits: int) -> Streams:
             connected = time.perf_counter() - begin
             await until(lambda: _holds(s.acks, count + 1), deadline=30)
             for n in range(2):
-                await s.edit("backend-own.yaml", _backend("own", 1000 + n))
+                await s.edit("backend-own.yaml", backend("own", 1000 + n))
             before = cpu(s.pids)["xds-server"]
-            endpoints = [(await s.edit("backend-own.yaml", _backend("own", n)))[1] for n in range(edits)]
+            endpoints = [(await s.edit("backend-own.yaml", backend("own", n)))[1] for n in range(edits)]
             used = (cpu(s.pids)["xds-server"] - before) * 1000 / edits
             routes = [(await s.edit("routes/0/50.yaml", route(50, f"edit-{n}", "own")))[1] for n in range(edits)]
             if s.acks.proxies != count + 1:
@@ -177,8 +151,8 @@ async def measure(root: Path, routes: int, edits: int, envoy: Cost) -> Result:
         before = cpu(s.pids)
         both = [await s.edit(name, route(at, f"edit-{n}", "own")) for n in range(edits)]
         used = {k: (v - before[k]) * 1000 / edits for k, v in cpu(s.pids).items()}
-        backend = [(await s.edit("backend-own.yaml", _backend("own", n)))[1] for n in range(edits)]
-        shared = [(await s.edit("backend-b.yaml", _backend("b", n)))[1] for n in range(max(3, edits // 5))] if routes > 1 else backend
+        own = [(await s.edit("backend-own.yaml", backend("own", n)))[1] for n in range(edits)]
+        shared = [(await s.edit("backend-b.yaml", backend("b", n)))[1] for n in range(max(3, edits // 5))] if routes > 1 else own
         return Result(
             routes=routes,
             edits=edits,
@@ -187,22 +161,14 @@ async def measure(root: Path, routes: int, edits: int, envoy: Cost) -> Result:
             commit_p50_ms=percentile([a for a, _ in both], 0.5),
             envoy_p50_ms=envoy.p50,
             envoy_p99_ms=envoy.p99,
-            backend_p50_ms=percentile(backend, 0.5),
-            backend_p99_ms=percentile(backend, 0.99),
+            backend_p50_ms=percentile(own, 0.5),
+            backend_p99_ms=percentile(own, 0.99),
             shared_backend_p50_ms=percentile(shared, 0.5),
             cpu_per_edit_ms=used,
             memory_mib=memory(s.pids),
             cold_start_s=s.cold_start,
             envoy_cold_start_s=envoy.cold_start,
         )
-
-
-def _backend(name: str, n: int) -> str:
-    return f"""apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: Backend
-metadata: {{name: {name}}}
-spec: {{endpoints: [{{ip: {{address: 127.0.0.1, port: {10000 + n}}}}}]}}
-"""
 
 
 class Burst(msgspec.Struct, frozen=True, rename="camel"):
