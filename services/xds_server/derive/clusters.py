@@ -7,7 +7,7 @@ import contextlib
 from msgspec.structs import replace
 
 from services.xds_server.derive.listeners import listener_fault
-from services.xds_server.derive.routes import ROUTE_OUTPUTS, RouteKey, resolved
+from services.xds_server.derive.routes import ROUTE_OUTPUTS, RouteKey, credential_fault, resolved
 from services.xds_server.derive.tables import (
     GATEWAYS,
     LISTENERS,
@@ -27,7 +27,7 @@ from services.xds_server.derive.tables import (
 from services.xds_server.render import checks, destinations, endpoints, listeners
 from services.xds_server.render.destinations import ClusterPlan
 from services.xds_server.render.streams import EMPTY_CLUSTER, empty_cluster
-from services.xds_server.render.tls import listener_secrets, setting_secrets
+from services.xds_server.render.tls import credential_secret, listener_secrets, setting_secrets
 from services.xds_server.render.types import (
     CLUSTER,
     CLUSTER_MESSAGE,
@@ -40,10 +40,11 @@ from services.xds_server.render.types import (
 )
 from shared.features.client.http1.ir import Http1
 from shared.features.parts.xds_values import Unrenderable
+from shared.features.route.credential_injection import xds as credential_injection
 from shared.incremental import Collection, Db, query
 from shared.ir.assemble import joined, joined_setting, usable
 from shared.ir.destination import Destination, DestinationSetting
-from shared.ir.http import HttpListener, HttpRoute
+from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
 from shared.ir.tcp import TcpRoute, TcpRouteShard
 from shared.ir.telemetry import AlsAccessLog, OpenTelemetryAccessLog, Tracing
 from shared.ir.traffic import ClusterTraffic
@@ -166,7 +167,13 @@ def assignments(db: Db, plans: Plans) -> Outputs:
 
 
 def route_clusters(db: Db, key: str) -> Outputs:
-    return clusters(db, plans_of_route(db, key))
+    shard = db.get(ROUTES, key)
+    secrets: dict[Need, Rendered] = {}
+    for each in shard.routes if isinstance(shard, HttpRouteShard) else ():
+        of = each.credential_injection
+        if of is not None and credential_fault(db, each) is None:
+            secrets[SECRET, credential_injection.secret_name(of)] = credential_secret(of, opener(db))
+    return clusters(db, plans_of_route(db, key)) | secrets
 
 
 def route_assignments(db: Db, key: str) -> Outputs:

@@ -208,7 +208,9 @@ def xds_listeners(db: Db, port: Port) -> Outputs:
     members = listeners_at(db, keys, HttpListener)
     filters: list[dict[str, Fields]] = []
     for key in members:
-        found: dict[str, Fields | None] = {name: db.fold(FIRST_FILTER, RouteKey("filter", key, name)) for name in listeners.FILTER_ORDER}
+        own = {name for names in db.group(ROUTE_OUTPUTS, RouteKey("named", key)).values() for name in names}
+        wanted = (*listeners.FILTER_ORDER, *sorted(own))
+        found: dict[str, Fields | None] = {name: db.fold(FIRST_FILTER, RouteKey("filter", key, name)) for name in wanted}
         filters.append({name: f for name, f in found.items() if f is not None})
     stream = [(of, tcp_routes(db, key)) for key, of in listeners_at(db, keys, TcpListener).items()]
     names = [*(of.name for of in members.values()), *(of.name for of, _ in stream)]

@@ -6,9 +6,10 @@ import functools
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from services.xds_server.derive.tables import LISTENERS, OPTIONS, ROUTES, VALIDATE, listener_of, shape
+from services.xds_server.derive.tables import LISTENERS, OPTIONS, ROUTES, VALIDATE, listener_of, opener, shape
 from services.xds_server.render import checks, routes
 from services.xds_server.render.parts import JoinParts, Only, Part, Parts
+from services.xds_server.render.tls import credential_secret
 from services.xds_server.render.types import (
     digest,
     framed,
@@ -33,9 +34,10 @@ _ROUTE_ENTRY_MESSAGE = "envoy.config.route.v3.Route"
 
 
 class RouteKey(NamedTuple):
-    """What a value of ROUTE_OUTPUTS is: a `host` or a `filter` of a listener, its `stream` routes, or a shard's `problem`."""
+    """What a value of ROUTE_OUTPUTS is: a `host` or a `filter` of a listener (`named`: which have names of their own), its `stream` routes,
+    or a shard's `problem`."""
 
-    kind: Literal["host", "filter", "stream", "problem"]
+    kind: Literal["host", "filter", "named", "stream", "problem"]
     of: str
     name: str = ""
 
@@ -55,6 +57,17 @@ def resolved(db: Db, route: HttpRoute) -> HttpRoute:
 def host_fault(hostname: str) -> str | None:
     """What Envoy would refuse in a host's virtual host."""
     return checks.fault(VIRTUAL_HOST_MESSAGE, routes.virtual_host(HttpListener(name="any"), hostname, False))
+
+
+def credential_fault(db: Db, route: HttpRoute) -> str | None:
+    """Why the credential that a route injects cannot be given to Envoy."""
+    if route.credential_injection is None:
+        return None
+    try:
+        credential_secret(route.credential_injection, opener(db))
+    except Unrenderable as e:
+        return str(e)
+    return None
 
 
 class Ways(NamedTuple):
@@ -119,6 +132,10 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
             problems.append(f"{each.name}: {bad}")
             continue
         route = resolved(db, each)
+        # Envoy would wait for the secret for ever, and the listener with all its routes
+        if (bad := credential_fault(db, route)) is not None:
+            problems.append(f"{each.name}: {bad}")
+            route = refused(route)
         data, fault = checked(route, validate, of_all.keeps_idle)
         if fault is not None:
             problems.append(f"{each.name}: {fault}")
@@ -134,6 +151,8 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
         hosts.setdefault(each.hostname, []).append(part)
     out: dict[RouteKey, RouteValue] = {RouteKey("host", listener, host): Parts(parts) for host, parts in hosts.items()}
     out |= {RouteKey("filter", listener, name): f for name, f in filters.items()}
+    if own := tuple(name for name in filters if "/" in name):
+        out[RouteKey("named", listener)] = own
     if problems:
         out[RouteKey("problem", key)] = tuple(problems)
     return out

@@ -48,6 +48,7 @@ FILTER_ORDER = {
     "envoy.filters.http.stateful_session": 11,
     "envoy.filters.http.grpc_web": 305,
     "envoy.filters.http.grpc_stats": 306,
+    "envoy.filters.http.credential_injector": 307,
     "envoy.filters.http.router": 310,
 }
 _OTHER_FILTERS = 50
@@ -198,7 +199,7 @@ def router(log: AccessLog | None, suppress: bool = True) -> Fields:
 
 
 def _ordered(filters: Filters) -> list[Fields]:
-    return [filters[name] for name in sorted(filters, key=lambda n: (FILTER_ORDER.get(n, _OTHER_FILTERS), n))]
+    return [filters[name] for name in sorted(filters, key=lambda n: (FILTER_ORDER.get(n.partition("/")[0], _OTHER_FILTERS), n))]
 
 
 def ready_listener(ready: ReadyListener) -> tuple[str, Rendered]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from services.xds_server.render.destinations import per_setting
 from shared.features.parts.xds_values import Unrenderable, given, metadata, string_matcher, wrapped
 from shared.features.route.cors import xds as cors
+from shared.features.route.credential_injection import xds as credential_injection
 from shared.features.route.direct_response import xds as direct_response
 from shared.features.route.header_modifier import xds as header_modifier
 from shared.features.route.mirror import xds as mirror
@@ -34,8 +35,12 @@ ON_ACTION: tuple[Callable[[HttpRoute], Fields], ...] = (
     retry.on_action,
     load_balancer.on_action,
 )
-PER_ROUTE: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (cors.per_route, session_persistence.per_route)
-FILTERS: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (cors.filters, session_persistence.filters)
+PER_ROUTE: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (
+    cors.per_route,
+    session_persistence.per_route,
+    credential_injection.per_route,
+)
+FILTERS: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (cors.filters, session_persistence.filters, credential_injection.filters)
 
 
 def route(ir: HttpRoute, keeps_idle: bool = False) -> Fields:

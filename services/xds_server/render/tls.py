@@ -12,6 +12,8 @@ from collections.abc import Callable
 from services.xds_server.render.types import SECRET, Need, Rendered, rendered
 from shared.core.sealing import SealError
 from shared.features.parts.xds_values import Unrenderable, config_source, string_matcher
+from shared.features.route.credential_injection.ir import CredentialInjection
+from shared.features.route.credential_injection.xds import secret_name
 from shared.ir.destination import DestinationSetting
 from shared.ir.match import StringMatch
 from shared.ir.tls import CaCertificate, ListenerTls, SubjectAltName, TlsCertificate, UpstreamTls
@@ -143,6 +145,15 @@ def certificate_secret(certificate: TlsCertificate, open_secret: OpenSecret) -> 
     if certificate.ocsp_staple:
         fields["ocsp_staple"] = {"inline_bytes": decoded(certificate.ocsp_staple)}
     return rendered(SECRET, {"name": certificate.name, "tls_certificate": fields})
+
+
+def credential_secret(of: CredentialInjection, open_secret: OpenSecret) -> Rendered:
+    """SDS secret of an injected credential; Unrenderable where it cannot be opened."""
+    try:
+        credential = open_secret(of.credential)
+    except SealError as e:
+        raise Unrenderable(f"credential {of.name} cannot be opened") from e
+    return rendered(SECRET, {"name": secret_name(of), "generic_secret": {"secret": {"inline_bytes": credential}}})
 
 
 def ca_secret(ca: CaCertificate) -> Rendered:
