@@ -151,6 +151,9 @@ def clusters(db: Db, plans: Plans) -> dict[Need, Rendered]:
         if db.get(OPTIONS, VALIDATE) and (fault := checks.found(CLUSTER_MESSAGE, made.body)) is not None:
             raise Unrenderable(f"cluster {name}: {fault}")
         out[CLUSTER, name] = made
+        injected = destinations.injected_by(plan)
+        if injected is not None:
+            out[SECRET, credential_injection.secret_name(injected)] = credential_secret(injected, opener(db))
         for setting in plan.settings:
             if setting.tls is not None:
                 out |= {(SECRET, n): s for n, s in setting_secrets(setting, opener(db)).items()}

@@ -9,6 +9,8 @@ from services.xds_server.render.types import CLUSTER, ENDPOINT, Need, Rendered, 
 from shared.features.client.http1 import xds as http1_options
 from shared.features.client.http1.ir import Http1
 from shared.features.parts.xds_values import given, metadata, wrapped
+from shared.features.route.credential_injection import xds as credential_injection
+from shared.features.route.credential_injection.ir import CredentialInjection
 from shared.features.traffic.backend_connection import xds as backend_connection
 from shared.features.traffic.circuit_breaker import xds as circuit_breaker
 from shared.features.traffic.dns import xds as dns
@@ -75,6 +77,12 @@ def plans(route: HttpRoute, http1: Http1 | None = None) -> tuple[ClusterPlan, ..
     if per_setting(destination, load_balancer.splits_zones(traffic.load_balancer)):
         return tuple(ClusterPlan(s.name, (s,), *common) for s in destination.settings)
     return (ClusterPlan(destination.name, destination.settings, *common),)
+
+
+def injected_by(plan: ClusterPlan) -> CredentialInjection | None:
+    """The credential that goes to this backend alone; a backend with filters has a cluster of its own."""
+    own = plan.settings[0].filters if plan.settings else None
+    return own.credential_injection if own is not None else None
 
 
 def is_dns(plan: ClusterPlan) -> bool:
@@ -185,7 +193,8 @@ def _protocol_options(plan: ClusterPlan, *, auto_http: bool, auto_sni: bool) -> 
     common = timeout.on_connections(traffic.timeout, of_route=plan.of_route) | circuit_breaker.on_connections(traffic.circuit_breaker)
     hashes = load_balancer.hash_policies(traffic.load_balancer.consistent_hash) if traffic.load_balancer and not plan.of_route else []
     for_http1 = http1_options.options(plan.http1)
-    if not (plan.use_client_protocol or auto_http or http2 or http1 or common or hashes or for_http1):
+    injected = injected_by(plan)
+    if not (plan.use_client_protocol or auto_http or http2 or http1 or common or hashes or for_http1 or injected):
         return {}
     for_http2 = http2_options.options(traffic.http2)
     both: Fields = {"http_protocol_options": for_http1, "http2_protocol_options": for_http2}
@@ -203,6 +212,7 @@ def _protocol_options(plan: ClusterPlan, *, auto_http: bool, auto_sni: bool) -> 
     else:
         options = {"explicit_http_config": {"http_protocol_options": {}}}
     options |= ({"common_http_protocol_options": common} if common else {}) | ({"hash_policy": hashes} if hashes else {})
+    options |= {"http_filters": credential_injection.on_cluster(injected)} if injected is not None else {}
     if is_dynamic(plan):
         options["upstream_http_protocol_options"] = {"auto_sni": True, "auto_san_validation": True}
     elif auto_sni:

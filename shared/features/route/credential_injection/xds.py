@@ -22,8 +22,16 @@ def secret_name(of: CredentialInjection) -> str:
 def filters(route: HttpRoute) -> dict[str, Fields]:
     """Name -> HttpFilter that the listener needs because of this route."""
     of = route.credential_injection
-    if of is None:
-        return {}
+    return {filter_name(of): _filter(of) | {"disabled": True}} if of is not None else {}
+
+
+def on_cluster(of: CredentialInjection) -> list[Fields]:
+    """Upstream HttpFilters of one backend's cluster; Envoy wants the codec as the last one."""
+    codec = pack("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec")
+    return [_filter(of), {"name": "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", "typed_config": codec}]
+
+
+def _filter(of: CredentialInjection) -> Fields:
     generic: Fields = {"credential": {"name": secret_name(of), "sds_config": config_source()}}
     if of.header:
         generic["header"] = of.header
@@ -31,7 +39,7 @@ def filters(route: HttpRoute) -> dict[str, Fields]:
     if of.overwrite:
         config["overwrite"] = True
     typed = pack("envoy.extensions.filters.http.credential_injector.v3.CredentialInjector", config)
-    return {filter_name(of): {"name": filter_name(of), "typed_config": typed, "disabled": True}}
+    return {"name": filter_name(of), "typed_config": typed}
 
 
 def per_route(route: HttpRoute) -> dict[str, Fields]:
