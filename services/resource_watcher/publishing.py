@@ -68,10 +68,9 @@ class Publishing:
                     await self._first(update, traceparent)
             else:
                 for ref, source in list(self._retained.items()):
-                    if not _within(source, update.unknown):
+                    if not _within(source, update.unknown) and not self._outbox.refuses(ref):
                         del self._retained[ref]
-                        if ref not in self._outbox:
-                            puts[ref] = None
+                        puts |= self._outbox.release(ref)
                 await self._put(puts, traceparent)
             await self._tell((*update.problems, *self._outbox.problems()))
         if self._synced:
@@ -97,9 +96,9 @@ class Publishing:
     async def _first(self, update: Update, traceparent: str) -> None:
         """The whole first list: what the stream holds beyond it is deleted, except what stands in sources that cannot be read now."""
         self._outbox.complete = True
+        if update.unknown or self._outbox.problems():
+            await self._retain(update.unknown)
         values = {ref.subject(PREFIX): value for ref, value in self._outbox.values().items()}
-        if update.unknown:
-            values |= await self._retain(update.unknown, values)
         await self._writer.replace(values, {trace.HEADER: traceparent}, {s: self._headers(s, traceparent) for s in values})
         await self._writer.sync(self._epoch, _KINDS)
         self._synced = True
@@ -107,15 +106,14 @@ class Publishing:
         self._ops.ready()
         garbage.settle_in()
 
-    async def _retain(self, unknown: frozenset[str], values: Mapping[str, bytes]) -> dict[str, bytes]:
-        kept: dict[str, bytes] = {}
+    async def _retain(self, unknown: frozenset[str]) -> None:
         for subject, entry in (await read_all(self._bus, "RESOURCES", [f"{PREFIX}.>"])).items():
-            source = entry.headers.get(SOURCE, "")
-            if subject != SYNC and subject not in values and not entry.deleted and source and _within(source, unknown):
-                ref = ObjectRef.from_subject(subject)
+            if subject == SYNC or entry.deleted:
+                continue
+            ref, source = ObjectRef.from_subject(subject), entry.headers.get(SOURCE, "")
+            if ref not in self._outbox and (self._outbox.refuses(ref) or (source and _within(source, unknown))):
                 self._retained[ref] = self._sources[ref] = source
-                kept[subject] = entry.value
-        return kept
+                self._outbox.retain(ref, entry.value)
 
     async def _put(self, puts: Mapping[ObjectRef, bytes | None], traceparent: str) -> None:
         if not puts:

@@ -22,6 +22,7 @@ class Outbox:
     def __init__(self, seal: Seal) -> None:
         self._seal = seal
         self._objects: dict[ObjectRef, bytes] = {}
+        self._retained: dict[ObjectRef, bytes] = {}
         self._wants: set[ObjectRef] = set()
         self._problems: dict[ObjectRef, Problem] = {}
         self.complete = False
@@ -39,6 +40,7 @@ class Outbox:
                 except ObjectError as e:
                     self._problems[ref] = Problem(sources.get(ref, ""), str(e), str(ref))
                     continue
+            self._retained.pop(ref, None)
             touched.append(ref)
         return self._puts(touched)
 
@@ -48,9 +50,22 @@ class Outbox:
             (self._wants.add if wanted else self._wants.discard)(ref)
         return {ref: self._value(ref) for ref in changes if _private(ref) and (ref in self._wants or self.complete)}
 
+    def retain(self, ref: ObjectRef, value: bytes) -> None:
+        """What the bus holds of an object that the provider cannot read now: it stands in for the object, and is no absence."""
+        if ref not in self._objects and value != ABSENT:
+            self._retained[ref] = value
+
+    def release(self, ref: ObjectRef) -> Puts:
+        """What to publish because the object's place can be read again, and it is not there."""
+        return self._puts([ref]) if self._retained.pop(ref, None) is not None else {}
+
+    def refuses(self, ref: ObjectRef) -> bool:
+        """Whether the object is there, but not in a form that can be published."""
+        return ref in self._problems
+
     def values(self) -> dict[ObjectRef, bytes]:
         """All that the bus should hold."""
-        answers = ((ref, self._value(ref)) for ref in {*self._objects, *self._wants})
+        answers = ((ref, self._value(ref)) for ref in {*self._objects, *self._retained, *self._wants})
         return {ref: value for ref, value in answers if value is not None}
 
     def problems(self) -> tuple[Problem, ...]:
@@ -68,7 +83,7 @@ class Outbox:
     def _value(self, ref: ObjectRef) -> bytes | None:
         if _private(ref) and ref not in self._wants:
             return None
-        found = self._objects.get(ref)
+        found = self._objects.get(ref, self._retained.get(ref))
         if found is None and ref in self._wants and self.complete:
             return ABSENT
         return found

@@ -51,3 +51,34 @@ def test_other_kinds_leave_at_once() -> None:
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "default"}}
     assert list(box.update({SERVICE: service}, {})) == [SERVICE]
     assert box.update({SERVICE: None}, {}) == {SERVICE: None}
+
+
+def test_what_cannot_be_read_now_is_not_absent() -> None:
+    box = Outbox(lambda _: "sealed")
+    box.want({SECRET: True})
+    box.retain(SECRET, b"as the bus has it")
+    box.complete = True
+    assert box.values() == {SECRET: b"as the bus has it"}
+    assert box.want({SECRET: False}) == {SECRET: None}
+    assert box.want({SECRET: True}) == {SECRET: b"as the bus has it"}
+    assert box.release(SECRET) == {SECRET: ABSENT}
+    assert box.release(SECRET) == {}
+
+
+def test_an_answer_of_absent_is_not_retained() -> None:
+    box = Outbox(lambda _: "sealed")
+    box.retain(SECRET, ABSENT)
+    assert box.values() == {}
+
+
+def test_what_is_read_again_takes_the_place_of_what_was_retained() -> None:
+    box = Outbox(lambda _: "sealed")
+    box.complete = True
+    box.want({SECRET: True})
+    box.retain(SECRET, b"old")
+    assert box.update({SECRET: {**secret(), "stringData": {"k": 3}}}, {}) == {}
+    assert box.refuses(SECRET)
+    assert box.values() == {SECRET: b"old"}
+    assert box.update({SECRET: secret()}, {})[SECRET] != b"old"
+    assert box.release(SECRET) == {}
+    assert box.update({SECRET: None}, {}) == {SECRET: ABSENT}

@@ -1,0 +1,79 @@
+"""What is legal but seldom: things that happen while others are broken, files that move, folders that are swapped."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+
+import pytest
+
+from services.cli.certgen import certificates
+from shared.testing.wait import until
+from tests.integration.conftest import Running
+from tests.integration.pipeline import Pipeline, Traffic
+from tests.integration.test_bad_input import TO_ONE, _https, _secret, route
+
+pytestmark = pytest.mark.timeout(120)
+
+
+async def certificate(port: int) -> bytes:
+    """What a TLS listener shows now."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
+    try:
+        shown: bytes = writer.get_extra_info("ssl_object").getpeercert(True)
+        return shown
+    finally:
+        writer.close()
+
+
+async def restarted(p: Pipeline, *services: str) -> None:
+    for service in services:
+        p.kill(service)
+        p.start(service)
+
+        async def ready(service: str = service) -> bool:
+            return bool((await p.service_status(service))["ready"])
+
+        await until(ready, 20)
+
+
+@pytest.mark.parametrize("broken", [b"this: [is\nbroken", b"\xff\xfe no UTF-8"])
+async def test_a_restart_while_a_file_is_broken_keeps_what_it_held(fresh: Running, broken: bytes) -> None:
+    p = fresh.p
+    _, pairs = certificates(hosts=("localhost",))
+    secret = _secret("cert", pairs["envoy"].certificate, pairs["envoy"].key)
+    p.write("both.yaml", f"{secret}\n---\n{route('kept', '/kept', ref=TO_ONE)}")
+    p.gateway(listeners=_https(p.tls_port, "cert"))
+    shown = await until(lambda: certificate(p.tls_port), 20)
+    (p.folder / "both.yaml").write_bytes(broken)
+    await until(p.problems)
+    async with Traffic(f"http://127.0.0.1:{p.port}/kept") as traffic:
+        await restarted(p, "resource-watcher", "translator")
+        p.route("after", "one", path="/after", answer="restarted")
+        await p.answers("/after", "restarted")
+        assert await certificate(p.tls_port) == shown
+    assert traffic.failures == []
+    p.write("both.yaml", secret)
+
+    async def removed() -> bool:
+        return (await p.get("/kept")).status_code == 404
+
+    await until(removed)
+    assert await certificate(p.tls_port) == shown
+
+
+async def test_folders_that_come_and_go_are_no_trouble(fresh: Running) -> None:
+    p = fresh.p
+    watcher = p.processes["resource-watcher"]
+    for n in range(100):
+        folder = p.folder / f"churn{n % 3}" / "inner"
+        folder.mkdir(parents=True)
+        (folder / "route.yaml").write_text(route(f"churn{n}", f"/churn{n}"))
+        await asyncio.sleep(0.005 * (n % 4))  # the pace, so that the watcher meets each moment
+        shutil.rmtree(folder.parent)
+    p.route("after", "one", path="/after", answer="churned")
+    await p.answers("/after", "churned")
+    assert watcher.poll() is None, p.log("resource-watcher")[-2000:]
