@@ -49,6 +49,14 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
+def _unknown_tag(_: Any, node: yaml.Node) -> Any:
+    """Says where, not what: a value that begins with '!' may be a password."""
+    raise DocumentError(f"not valid YAML: line {node.start_mark.line + 1}: a value that begins with '!' has to be quoted")
+
+
+_Loader.add_constructor(None, _unknown_tag)
+
+
 class Document(NamedTuple):
     """`line` is where it begins in its file, from 1; `digest` tells whether it has to be parsed again."""
 
@@ -82,7 +90,11 @@ def parse(document: Document) -> list[dict[str, Any]]:
         mark = e.problem_mark
         at = f"line {document.line + mark.line}, column {mark.column + 1}: " if mark else ""
         raise DocumentError(f"not valid YAML: {at}{e.problem or e.context}") from e
-    except (yaml.YAMLError, RecursionError, ValueError) as e:
+    except DocumentError:
+        raise
+    except ValueError as e:  # its text would quote the value, which may be a secret
+        raise DocumentError("not valid YAML: a value is not what its tag (!!int, !!binary …) says") from e
+    except (yaml.YAMLError, RecursionError) as e:
         raise DocumentError(f"not valid YAML: {' '.join(str(e).split()) or type(e).__name__}") from e
     if data is None:
         return []

@@ -55,6 +55,7 @@ def identify(raw: dict[str, Any]) -> Identified:
     return Identified(ObjectRef(group, kind, namespace, name), raw)
 
 
+_SECRET_FIELDS = ("apiVersion", "kind", "metadata", "type", "immutable")
 Seal = Callable[[bytes], str]
 
 
@@ -64,8 +65,8 @@ def prepare(ref: ObjectRef, raw: Mapping[str, Any], seal: Seal) -> bytes:
     out = {k: v for k, v in raw.items() if k != "status"}
     out["metadata"] = metadata
     if (ref.group, ref.kind) == ("", "Secret"):
+        out = {k: v for k, v in out.items() if k in _SECRET_FIELDS}  # a value under a misspelled field would be in clear
         out["data"] = _sealed(raw, seal)
-        out.pop("stringData", None)
         # kubectl keeps a whole former object here, secret values and all
         annotations = {
             k: v for k, v in (metadata.get("annotations") or {}).items() if k != "kubectl.kubernetes.io/last-applied-configuration"

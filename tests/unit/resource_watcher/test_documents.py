@@ -59,3 +59,10 @@ def test_aliases_that_multiply_are_refused() -> None:
 def test_one_object_has_a_limit() -> None:
     with pytest.raises(DocumentError, match="limit is 1,572,864"):
         parse_all("a: " + "x" * 1_600_000)
+
+
+@pytest.mark.parametrize("value", ["!hunter2 x", "!!int hunter2", "!!float hunter2", "!!binary hunter2", "*hunter2", "!hunter2"])
+def test_what_is_wrong_with_a_value_is_told_without_the_value(value: str) -> None:
+    with pytest.raises(DocumentError) as told:
+        parse_all(f"kind: Secret\nstringData:\n  password: {value}\n")
+    assert "hunter2" not in str(told.value)

@@ -83,3 +83,10 @@ def test_a_secret_that_is_not_base64_names_the_key() -> None:
     found = identify({**raw("Secret", "v1"), "data": {"tls.key": "%%%"}})
     with pytest.raises(ObjectError, match=r"data\.tls\.key: expected base64"):
         prepare(found.ref, found.object, lambda _: "")
+
+
+def test_a_misspelled_field_of_a_secret_does_not_leave() -> None:
+    found = identify({**raw("Secret", "v1"), "type": "Opaque", "stringdata": {"password": "hunter2"}, "Data": {"x": "hunter2"}})
+    sent = prepare(found.ref, found.object, lambda _: "")
+    assert b"hunter2" not in sent
+    assert json.loads(sent)["type"] == "Opaque"
