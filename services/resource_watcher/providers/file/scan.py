@@ -49,7 +49,11 @@ def files(root: Path) -> Iterator[tuple[str, Stamp]]:
         return
     seen: set[tuple[int, int]] = set()
     for folder, folders, names in os.walk(root, followlinks=True):
-        here = os.stat(folder)
+        try:
+            here = os.stat(folder)
+        except OSError:  # gone since its parent was listed
+            folders.clear()
+            continue
         if (here.st_dev, here.st_ino) in seen:
             folders.clear()
             continue
