@@ -14,7 +14,7 @@ from prometheus_client import Counter, Histogram
 from services.resource_watcher.provider import Provider
 from services.resource_watcher.stages import statuses
 from shared.bus.connection import Bus
-from shared.bus.table import TableReader
+from shared.bus.table import TableReader, read_all
 from shared.core import names
 from shared.core.refs import ObjectRef
 
@@ -33,6 +33,8 @@ async def write_statuses(bus: Bus, provider: Provider) -> None:
     parts: dict[ObjectRef, dict[str, dict[str, Any]]] = {}
     written: dict[ObjectRef, dict[str, Any] | None] = {}
     reader = TableReader(bus, ["status.>"])
+    # what was deleted while nobody wrote statuses may still stand at the provider
+    reader.assume([s for s, e in (await read_all(bus, "STATUS", ["status.>"])).items() if e.deleted])
     try:
         async for batch in reader:
             touched: dict[ObjectRef, None] = {}

@@ -77,3 +77,27 @@ async def test_folders_that_come_and_go_are_no_trouble(fresh: Running) -> None:
     p.route("after", "one", path="/after", answer="churned")
     await p.answers("/after", "churned")
     assert watcher.poll() is None, p.log("resource-watcher")[-2000:]
+
+
+async def test_a_status_that_went_while_nobody_wrote_statuses_goes_from_its_file(fresh: Running) -> None:
+    p = fresh.p
+    p.route("brief", "one", path="/brief", answer="1")
+    await until(lambda: p.conditions("brief"))
+    p.kill("translator")
+    (p.folder / "route-brief.yaml").unlink()
+
+    async def told() -> bool:
+        return "resources.gateway_networking_k8s_io.HTTPRoute.default.brief" not in await p.stream("RESOURCES", "resources.>")
+
+    await until(told)
+    p.kill("resource-watcher")
+    p.start("translator")
+
+    async def forgotten() -> bool:
+        return not await p.stream("STATUS", "status.gateway_networking_k8s_io.HTTPRoute.default.brief.>")
+
+    await until(forgotten, 20)
+    assert p.conditions("brief")
+    p.start("resource-watcher")
+    await until(lambda: not p.conditions("brief"), 20)
+    assert p.conditions("good")
