@@ -167,7 +167,11 @@ def certgen(
     """Make the certificates, the HMAC secret and the key that seals secrets on the bus."""
     from services.cli.certgen import generate
 
-    for path in generate(folder, hosts=host or (), overwrite=overwrite):
+    try:
+        written = generate(folder, hosts=host or (), overwrite=overwrite)
+    except OSError as e:
+        fail(f"{e.filename or folder} cannot be written: {e.strerror}", "Name a folder that may be written to.")
+    for path in written:
         out.print(f"wrote {path}")
 
 
@@ -199,6 +203,8 @@ def probe(url: Annotated[str, typer.Argument(help="What to ask, for instance a s
             out.print(answer.read().decode().strip())
     except urllib.error.HTTPError as e:
         fail(f"{e.code}: {e.read().decode().strip()}", code=exits.UNHEALTHY)
+    except ValueError as e:
+        fail(f"{url} is no http address: {e}", "Example: http://127.0.0.1:19101/readyz", exits.USAGE)
     except OSError as e:
         fail(f"{url} does not answer: {e}", "Is the service running, and is this its ops address?", exits.UNREACHABLE)
 

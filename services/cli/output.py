@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from enum import StrEnum
 from typing import Any, NoReturn
@@ -15,6 +16,11 @@ from shared.runtime.config import Logging
 
 QUIET = Logging(level={"default": "warn"})
 """Commands show results; what the bus has to say of its connection is for when something is wrong."""
+
+if sys.stdout is None:  # closed by whoever started us: there is nobody to print to
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+if sys.stderr is None:
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 _PAGE = None if sys.stdout.isatty() else 200
 out = Console(highlight=False, soft_wrap=True, width=_PAGE)

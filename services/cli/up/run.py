@@ -63,6 +63,11 @@ def run(options: UpOptions) -> int:
     except (CannotStart, BinaryNotFound) as e:
         err.print(f"[red]error:[/red] {plain(str(e))}")
         return exits.FAILED
+    except OSError as e:
+        if e.filename is None or not Path(e.filename).is_relative_to(options.state_dir):
+            raise
+        err.print(f"[red]error:[/red] {plain(str(e.filename))} cannot be written: {e.strerror}. Give --state-dir another folder.")
+        return exits.FAILED
 
 
 async def _main(options: UpOptions) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,7 @@ def test_version_is_for_machines_too() -> None:
         (["serve", "nothing"], "there is no service 'nothing'"),
         (["serve", "translator", "--config-path", "/nowhere.yaml"], "/nowhere.yaml: cannot be read"),
         (["probe", "nonsense"], "no http address"),
+        (["probe", "http://[bad"], "no http address"),
     ],
 )
 def test_wrong_use_exits_with_2_and_says_what_is_wrong(words: list[str], says: str) -> None:
@@ -65,3 +68,19 @@ def test_health_is_no_bad_condition_no_problem_and_every_service_ready() -> None
     assert not status.healthy({**good, "services": [{"ready": True, "stuck": True}]})
     assert not status.healthy({**good, "problems": [{}]})
     assert not status.healthy({**good, "objects": {"a": [{"type": "Accepted", "status": "False"}]}})
+
+
+@pytest.mark.parametrize("words", [["certgen"], ["up", ".", "--state-dir"]])
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_folder_that_cannot_be_made_is_an_error_and_no_traceback(tmp_path: Path, words: list[str], below: str) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    result = run(app, [*words, str(file / below)])
+    assert result.exit_code == exits.FAILED
+    assert f"{file}" in result.output
+    assert "cannot be written" in result.output
+
+
+def test_nobody_to_print_to_is_no_error() -> None:
+    command = f"exec {sys.executable} -m services.cli.main version >&-"
+    assert subprocess.run(["sh", "-c", command], capture_output=True, check=False, timeout=30).returncode == 0
