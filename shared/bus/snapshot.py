@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Self
 
 import msgspec
 import structlog
@@ -18,6 +17,7 @@ from shared.bus.commit import Commit
 from shared.bus.connection import Bus, Session
 from shared.bus.ear import Ear
 from shared.bus.errors import WRONG_LAST_SEQUENCE, ApiError, BusClosed, BusError, NoLongerWriter, Unavailable
+from shared.bus.keeping import Keeping
 from shared.bus.publisher import Ack
 from shared.bus.snapshot_reader import SnapshotReader
 from shared.bus.staging import Version
@@ -38,13 +38,14 @@ FORGET_AFTER = 24 * 3600.0
 """Seconds after which a deleted shard's history goes."""
 
 
-class SnapshotWriter:
+class SnapshotWriter(Keeping):
     """One Gateway's only writer: `open()`, then `reconcile(whole state)` once, then `publish(changes)` for each change.
 
     All of them wait through NATS's absences and return the version that the stream then holds. NoLongerWriter ends it.
     """
 
     def __init__(self, bus: Bus, gateway: GatewayRef, epoch: int) -> None:
+        super().__init__()
         self._bus = bus
         self.gateway = gateway
         self._epoch = epoch
@@ -62,10 +63,9 @@ class SnapshotWriter:
         self._changed: set[str] = set()
         self._causes: tuple[str, ...] = ()
         self._trace = ""
-        self._lock = asyncio.Lock()
         self._foreign = asyncio.Event()
+        self._name = f"snapshot {gateway}"
         self._ear = Ear(bus, self._prefix + ">", self._overheard)
-        self._task: asyncio.Task[None] | None = None
         self.superseded = asyncio.Event()
         """Set when a newer epoch writes here; every call raises NoLongerWriter from then on."""
 
@@ -73,25 +73,6 @@ class SnapshotWriter:
     def version(self) -> int:
         """The last version in the stream, 0 before the first."""
         return self._commit.version if self._commit is not None else 0
-
-    async def open(self) -> None:
-        """Reads what the stream holds."""
-        async with self._lock:
-            await self._flush()
-        self._task = asyncio.create_task(self._keep(), name=f"snapshot {self.gateway}")
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        await self._ear.close()
-
-    async def __aenter__(self) -> Self:
-        await self.open()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
     async def reconcile(self, state: Mapping[str, bytes], causes: Iterable[str] = (), trace: str = "") -> int:
         """Makes `state` (key -> bytes) the whole: every difference is overwritten, then committed. No difference: nothing is published."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Self
 
 import structlog
 from nats.aio.msg import Msg
@@ -14,6 +13,7 @@ from shared.bus.backoff import Backoff
 from shared.bus.connection import Bus, Session
 from shared.bus.ear import Ear
 from shared.bus.errors import BusClosed, NoLongerWriter, Unavailable
+from shared.bus.keeping import Keeping
 from shared.bus.publisher import Ack
 from shared.bus.table_reader import TableBatch, TableReader, read_all
 from shared.bus.waiting import first_of
@@ -27,7 +27,7 @@ log = structlog.get_logger("bus")
 _FOREIGN = "?"  # the digest of what somebody else wrote: equal to nothing
 
 
-class TableWriter:
+class TableWriter(Keeping):
     """Keeps the subjects under `prefix` as it was told, whatever happens to NATS.
 
     `exclusive`: nobody else may write under the prefix; an older epoch's message is overwritten, a newer epoch's ends this writer
@@ -38,6 +38,7 @@ class TableWriter:
     """Subjects that `replace` leaves alone."""
 
     def __init__(self, bus: Bus, prefix: str, epoch: int = 0, *, exclusive: bool = False, ttl: int | None = None) -> None:
+        super().__init__()
         self._bus = bus
         self._stream = stream_of(prefix)
         self._filter = f"{prefix}.>"
@@ -50,31 +51,11 @@ class TableWriter:
         self._headers: dict[str, Mapping[str, str]] = {}
         self._dirty: set[str] = set()
         self._whole = False  # until `replace`, subjects never put are left alone: unknown is not absent
-        self._lock = asyncio.Lock()
         self._foreign = asyncio.Event()
+        self._name = f"table {self._filter}"
         self._ear = Ear(bus, self._filter, self._overheard)
-        self._task: asyncio.Task[None] | None = None
         self.superseded = asyncio.Event()
         """Set when a newer epoch writes here; `put` raises NoLongerWriter from then on."""
-
-    async def open(self) -> None:
-        """Reads what the stream holds under the prefix; waits for NATS."""
-        async with self._lock:
-            await self._flush()
-        self._task = asyncio.create_task(self._keep(), name=f"table {self._filter}")
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        await self._ear.close()
-
-    async def __aenter__(self) -> Self:
-        await self.open()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
     def held(self) -> frozenset[str]:
         """Subjects that the stream holds a value for, as far as this writer knows."""
