@@ -24,7 +24,7 @@ STUCK = 5.0
 class SnapshotReader:
     """`async for version in SnapshotReader(bus)`: each Gateway's last whole version first, then every change as it is committed."""
 
-    def __init__(self, bus: Bus, filter: str = "ir.xds.>") -> None:
+    def __init__(self, bus: Bus, filter: str = "ir.xds.*.*.>") -> None:
         self._bus = bus
         self._feed = Feed(bus, IR.name, [filter])
         self._stages = Stages()

@@ -87,6 +87,23 @@ async def test_versions_are_whole_and_in_order(connect: Connect) -> None:
     await shown.reader.close()
 
 
+async def test_what_is_no_shard_is_in_nobodys_way(connect: Connect) -> None:
+    bus = await connect()
+    shown = Shown(bus)
+    stray = [Outgoing(s, b"x", {}) for s in ("ir.xds.a", "ir.xds.a.b", "ir.xds.a.b.commit", "ir.xds.a.b.c", "ir.other")]
+    async with writing(bus, 1) as writer:
+        await writer.reconcile({"gateway": b"1"})
+        await shown.until_version(1)
+        await bus.publish(stray)
+        await writer.publish({"gateway": b"2"})
+        await shown.until_version(2)
+        late = Shown(await connect())
+        await late.until_version(2)
+        assert late.state == shown.state == {"gateway": b"2"}
+        await late.reader.close()
+    await shown.reader.close()
+
+
 async def test_a_restart_without_a_change_publishes_nothing(connect: Connect) -> None:
     bus = await connect()
     async with writing(bus, 1) as writer:
