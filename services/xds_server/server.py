@@ -31,7 +31,8 @@ _MANY_SHARDS = 500
 _REPORT_DELAY = 0.00005
 _NO_DELAY = 0.001
 _ANSWER_DELAY = 0.1
-OnStatus = Callable[[GatewayRef, XdsStatus], None]
+OnStatus = Callable[[GatewayRef, XdsStatus | None], None]
+"""None: the Gateway is gone, and no proxy of it is connected."""
 log = structlog.get_logger(__name__)
 
 
@@ -256,10 +257,13 @@ class XdsServer:
     def _report_all(self) -> None:
         due, self._to_report = self._to_report, set()
         for gateway in due:
-            status = self.status(gateway)
+            status = self.status(gateway) if gateway in self._gateways else None
             if self._reported.get(gateway) == status:
                 continue
-            self._reported[gateway] = status
+            if status is None:
+                del self._reported[gateway]
+            else:
+                self._reported[gateway] = status
             for callback in self._callbacks:
                 callback(gateway, status)
 

@@ -76,14 +76,14 @@ def new_route(version: int) -> dict[str, bytes | None]:
 
 async def test_hundreds_of_streams_get_a_change_and_are_counted() -> None:
     async with serving() as (server, port):
-        told: list[XdsStatus] = []
+        told: list[XdsStatus | None] = []
         server.on_status(lambda _, status: told.append(status))
         server.update(EG, 1, "i", b.encoded(b.gateway(3)), full=True)
         async with clients(port, 90) as some:
             await until(lambda: all(len(c.clusters) == 3 for c in some))
             server.update(EG, 2, "i", new_route(2), full=False)
             await until(lambda: all(len(c.clusters) == 4 for c in some))
-            await until(lambda: bool(told) and told[-1].proxies == {f"n{i}": 2 for i in range(90)})
+            await until(lambda: bool(told) and told[-1] is not None and told[-1].proxies == {f"n{i}": 2 for i in range(90)})
             server.update(EG, 3, "i", {b.route_key("more"): None}, full=False)
             await until(lambda: all(len(c.clusters) == 3 for c in some))
         await until(lambda: server.streams == 0 and server.status(EG).proxies == {})
@@ -104,6 +104,19 @@ async def test_gateways_do_not_see_each_other() -> None:
         assert server.status(EG) == XdsStatus(version=0, proxies={"n0": 0})
         server.update(EG, 1, "i", b.encoded(b.gateway(1)), full=True)
         await until(lambda: len(client.clusters) == 1)
+
+
+async def test_of_a_gateway_that_is_gone_nothing_is_told_any_more() -> None:
+    told: dict[GatewayRef, XdsStatus | None] = {}
+    async with serving() as (server, port):
+        server.on_status(told.__setitem__)
+        async with clients(port, 1) as (client,):
+            server.update(EG, 1, "i", b.encoded(b.gateway(1)), full=True)
+            await until(lambda: (told.get(EG) or XdsStatus()).proxies == {"n0": 1})
+            server.remove(EG)
+            await until(lambda: server.streams == 1 and (told.get(EG) or XdsStatus()).version == 0)
+            assert client.ended is None, "its proxy keeps what it has"
+        await until(lambda: told[EG] is None)
 
 
 @pytest.mark.parametrize("node", [None, {"id": "n"}], ids=["no node", "no cluster"])
