@@ -7,9 +7,11 @@ from typing import Literal
 from shared.features.route.credential_injection.ir import CredentialInjection
 from shared.features.route.url_rewrite.ir import UrlRewrite
 from shared.ir.base import IR
+from shared.ir.locality import PreferLocal
 from shared.ir.match import AddHeader
 from shared.ir.metadata import ResourceMetadata
 from shared.ir.tls import UpstreamTls
+from shared.ir.traffic import ClusterTraffic
 
 AddressType = Literal["IP", "FQDN", "UDS", "STATIC", "Mixed"]
 AppProtocol = Literal["HTTP", "HTTP2", "GRPC", "HTTPS", "TCP", "UDP", "TLS"]
@@ -42,20 +44,6 @@ class BackendFilters(IR, frozen=True):
     remove_response_headers: tuple[str, ...] = ()
     url_rewrite: UrlRewrite | None = None
     credential_injection: CredentialInjection | None = None
-
-
-class ForceLocal(IR, frozen=True):
-    """Stay in the zone as soon as it has that many endpoints."""
-
-    min_endpoints_in_zone_threshold: int | None = None
-
-
-class PreferLocal(IR, frozen=True):
-    """Zone-aware routing: from how many endpoints on, for which share of the requests, and whether to insist."""
-
-    min_endpoints_threshold: int | None = None
-    percentage_enabled: int | None = None
-    force: ForceLocal | None = None
 
 
 class DestinationSetting(IR, frozen=True):
@@ -96,6 +84,7 @@ class BackendCluster(IR, frozen=True):
     name: str
     setting: DestinationSetting
     metadata: ResourceMetadata | None = None
+    traffic: ClusterTraffic | None = None
     use_client_protocol: bool = False
 
 

@@ -11,7 +11,7 @@ from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, MESSAG
 from services.xds_server.store import GatewayStore
 from shared.ir.gateway import GatewayShard, Xds
 from shared.ir.http import HttpRouteShard, RouteOrder
-from shared.ir.shards import GATEWAY, Shard, http_key, http_route_key, tcp_key, tcp_route_key, udp_key, udp_route_key
+from shared.ir.shards import GATEWAY, Shard, cluster_key, http_key, http_route_key, tcp_key, tcp_route_key, udp_key, udp_route_key
 from shared.ir.tcp import TcpRouteShard
 from shared.ir.udp import UdpRouteShard
 from shared.xds.message import decode, to_json
@@ -58,6 +58,9 @@ def shards(xds: Xds) -> dict[str, Shard]:
         out[udp_key(name)] = msgspec.structs.replace(datagrams, route=None)
         if datagrams.route is not None:
             out[udp_route_key(name, "UDPRoute", "golden", "route")] = UdpRouteShard(order=RouteOrder(), route=datagrams.route)
+    for n, cluster in enumerate(xds.backend_clusters):
+        # cases name clusters as they like
+        out[cluster_key(f"golden/golden/{n:04}/0/any")] = cluster
     out[GATEWAY] = GatewayShard(
         access_log=xds.access_log,
         tracing=xds.tracing,

@@ -21,7 +21,8 @@ from shared.core.refs import ObjectRef
 from shared.features.parts.hostname import is_ip, is_subdomain
 from shared.features.parts.problem import Problem, unresolved
 from shared.incremental import Db, query
-from shared.ir.destination import AppProtocol, DestinationSetting, ForceLocal, PreferLocal
+from shared.ir.destination import AppProtocol, DestinationSetting
+from shared.ir.locality import ForceLocal, PreferLocal
 
 _GROUPS = {"Service": "", "ServiceImport": MCS_GROUP, "Backend": ENVOY}
 _WEBSOCKET = ("kubernetes.io/ws", "kubernetes.io/wss", "gateway.envoyproxy.io/ws", "gateway.envoyproxy.io/wss")

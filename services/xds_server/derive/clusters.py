@@ -13,6 +13,7 @@ from services.xds_server.derive.tables import (
     LISTENERS,
     OPTIONS,
     ROUTES,
+    SHARED,
     VALIDATE,
     Outputs,
     gateway_health_log,
@@ -26,7 +27,7 @@ from services.xds_server.derive.tables import (
 )
 from services.xds_server.render import checks, destinations, endpoints, listeners
 from services.xds_server.render.destinations import ClusterPlan
-from services.xds_server.render.streams import EMPTY_CLUSTER, empty_cluster
+from services.xds_server.render.streams import EMPTY_CLUSTER, empty_cluster, leads_to
 from services.xds_server.render.tls import credential_secret, listener_secrets, setting_secrets
 from services.xds_server.render.types import (
     CLUSTER,
@@ -104,10 +105,29 @@ def plans_of_stream(db: Db, route: TcpRoute | UdpRoute) -> Plans:
     """The cluster of a TCP or UDP route: always one, as connections cannot be split by weight."""
     destination = route.destination
     found = usable(destination, lambda ref: shape(db, ref))
-    if found is None or destination is None:
+    if found is None or destination is None or leads_to(destination) != destination.name:
         return {}
     plan = ClusterPlan(found.name, found.settings, found.metadata, found.stat_name, traffic=route)
     return {found.name: (plan, refs(destination))}
+
+
+def plans_of_shared(db: Db, key: str) -> Plans:
+    """The cluster that routes share, once for all of them. Without endpoints nobody refers to it: each answers for itself."""
+    cluster = db.get(SHARED, key)
+    if cluster is None:
+        return {}
+    setting = joined_setting(cluster.setting, lambda ref: shape(db, ref))
+    if not setting.endpoints:
+        return {}
+    plan = ClusterPlan(
+        cluster.name,
+        (setting,),
+        cluster.metadata,
+        use_client_protocol=cluster.use_client_protocol,
+        traffic=cluster.traffic or ClusterTraffic(),
+    )
+    of = cluster.setting
+    return {cluster.name: (plan, {of.name: of.endpoints_ref} if of.endpoints_ref else {})}
 
 
 def plans_of_gateway(db: Db, key: str) -> Plans:
@@ -183,6 +203,14 @@ def route_assignments(db: Db, key: str) -> Outputs:
     return assignments(db, plans_of_route(db, key))
 
 
+def shared_clusters(db: Db, key: str) -> Outputs:
+    return clusters(db, plans_of_shared(db, key))
+
+
+def shared_assignments(db: Db, key: str) -> Outputs:
+    return assignments(db, plans_of_shared(db, key))
+
+
 def listener_secret_resources(db: Db, key: str) -> Outputs:
     listener = db.get(LISTENERS, key)
     if (
@@ -219,6 +247,8 @@ def gateway_resources(db: Db, key: str) -> Outputs:
 
 CLUSTERS: Collection[Need, Rendered] = Collection("clusters", source=ROUTES, fn=route_clusters)
 ASSIGNMENTS: Collection[Need, Rendered] = Collection("assignments", source=ROUTES, fn=route_assignments)
+SHARED_CLUSTERS: Collection[Need, Rendered] = Collection("shared_clusters", source=SHARED, fn=shared_clusters)
+SHARED_ASSIGNMENTS: Collection[Need, Rendered] = Collection("shared_assignments", source=SHARED, fn=shared_assignments)
 LISTENER_SECRETS: Collection[Need, Rendered] = Collection("listener_secrets", source=LISTENERS, fn=listener_secret_resources)
 GATEWAY_CLUSTERS: Collection[Need, Rendered] = Collection("gateway_clusters", source=GATEWAYS, fn=gateway_clusters)
 GATEWAY_RESOURCES: Collection[Need, Rendered] = Collection("gateway_resources", source=GATEWAYS, fn=gateway_resources)

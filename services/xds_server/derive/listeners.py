@@ -15,6 +15,7 @@ from services.xds_server.derive.tables import (
     Port,
     gateway_access_log,
     gateway_faults,
+    gateway_filter_order,
     gateway_metrics,
     gateway_tracing,
     opener,
@@ -214,7 +215,8 @@ def xds_listeners(db: Db, port: Port) -> Outputs:
         filters.append({name: f for name, f in found.items() if f is not None})
     stream = [(of, tcp_routes(db, key)) for key, of in listeners_at(db, keys, TcpListener).items()]
     names = [*(of.name for of in members.values()), *(of.name for of, _ in stream)]
-    return {(LISTENER, names[0]): listeners.listener(list(members.values()), filters, log, stream, gateway_tracing(db))}
+    made = listeners.listener(list(members.values()), filters, log, stream, gateway_tracing(db), gateway_filter_order(db))
+    return {(LISTENER, names[0]): made}
 
 
 LISTENER_RESOURCES: Collection[Need, Rendered] = Collection("listener_resources", source=PORTS, fn=xds_listeners)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.xds_server.derive.clusters import ASSIGNMENTS, CLUSTERS, GATEWAY_CLUSTERS, GATEWAY_RESOURCES, LISTENER_SECRETS
+from services.xds_server.derive.clusters import (
+    ASSIGNMENTS,
+    CLUSTERS,
+    GATEWAY_CLUSTERS,
+    GATEWAY_RESOURCES,
+    LISTENER_SECRETS,
+    SHARED_ASSIGNMENTS,
+    SHARED_CLUSTERS,
+)
 from services.xds_server.derive.listeners import LISTENER_RESOURCES, ROUTE_RESOURCES
 from services.xds_server.derive.routes import ROUTE_OUTPUTS
 from services.xds_server.render.types import (
@@ -23,13 +31,15 @@ from shared.incremental import Collection
 BY_TYPE: Mapping[str, tuple[Collection[Need, Rendered], ...]] = {
     LISTENER: (LISTENER_RESOURCES, GATEWAY_RESOURCES),
     ROUTE: (ROUTE_RESOURCES,),
-    CLUSTER: (CLUSTERS, GATEWAY_CLUSTERS, GATEWAY_RESOURCES),
-    ENDPOINT: (ASSIGNMENTS, GATEWAY_CLUSTERS),
-    SECRET: (LISTENER_SECRETS, CLUSTERS, GATEWAY_CLUSTERS, GATEWAY_RESOURCES),
+    CLUSTER: (CLUSTERS, SHARED_CLUSTERS, GATEWAY_CLUSTERS, GATEWAY_RESOURCES),
+    ENDPOINT: (ASSIGNMENTS, SHARED_ASSIGNMENTS, GATEWAY_CLUSTERS),
+    SECRET: (LISTENER_SECRETS, CLUSTERS, SHARED_CLUSTERS, GATEWAY_CLUSTERS, GATEWAY_RESOURCES),
 }
 ALL: tuple[Collection[Need, Rendered], ...] = (
     CLUSTERS,
     ASSIGNMENTS,
+    SHARED_CLUSTERS,
+    SHARED_ASSIGNMENTS,
     LISTENER_SECRETS,
     GATEWAY_CLUSTERS,
     GATEWAY_RESOURCES,
@@ -40,6 +50,8 @@ FROM_SHARDS: tuple[Collection[Any, Any], ...] = (
     ROUTE_OUTPUTS,
     CLUSTERS,
     ASSIGNMENTS,
+    SHARED_CLUSTERS,
+    SHARED_ASSIGNMENTS,
     LISTENER_SECRETS,
     GATEWAY_CLUSTERS,
     GATEWAY_RESOURCES,

@@ -48,7 +48,7 @@ RouteValue = Parts | Fields | tuple[str, ...] | TcpRouteShard | UdpRouteShard
 def resolved(db: Db, route: HttpRoute) -> HttpRoute:
     """The route with its destinations' shapes; settings that bring their endpoints along were judged by who wrote them."""
     settings = route.destination.settings if route.destination is not None else ()
-    if any(s.endpoints for s in settings):
+    if any(s.endpoints for s in settings) or (route.destination is not None and route.destination.backend_cluster_refs):
         return route
     return resolved_route(route, lambda ref: shape(db, ref))
 

@@ -17,12 +17,12 @@ from shared.features.parts.xds_values import Unrenderable
 from shared.features.traffic.health_check.ir import HealthCheckLog
 from shared.incremental import Db, Table, query
 from shared.ir.base import IR
-from shared.ir.destination import Endpoint, EndpointsShard
+from shared.ir.destination import BackendCluster, Endpoint, EndpointsShard
 from shared.ir.gateway import AccessLog, GatewayShard, Metrics
 from shared.ir.http import HttpListener, HttpRouteShard
 from shared.ir.shards import GATEWAY
 from shared.ir.tcp import TcpListener, TcpRouteShard
-from shared.ir.telemetry import Tracing
+from shared.ir.telemetry import FilterPosition, Tracing
 from shared.ir.udp import UdpListener, UdpRouteShard
 from shared.xds.message import BadMessage
 
@@ -33,11 +33,13 @@ GATEWAYS: Table[str, GatewayShard] = Table("gateway")
 LISTENERS: Table[str, AnyListener] = Table("listeners")
 ROUTES: Table[str, AnyRoutes] = Table("routes")
 ENDPOINTS: Table[str, EndpointsShard] = Table("endpoints")
+SHARED: Table[str, BackendCluster] = Table("shared_clusters")
 TABLES: dict[type[IR], Table[str, Any]] = {
     GatewayShard: GATEWAYS,
     **dict.fromkeys((HttpListener, TcpListener, UdpListener), LISTENERS),
     **dict.fromkeys((HttpRouteShard, TcpRouteShard, UdpRouteShard), ROUTES),
     EndpointsShard: ENDPOINTS,
+    BackendCluster: SHARED,
 }
 OPTIONS: Table[str, Any] = Table("options")
 OPEN_SECRET = "open_secret"
@@ -79,6 +81,13 @@ def _tracing(db: Db) -> tuple[Tracing | None, str | None]:
     except (Unrenderable, BadMessage) as e:
         return found, str(e)
     return found, None
+
+
+@query
+def gateway_filter_order(db: Db) -> tuple[FilterPosition, ...]:
+    """Where the Gateway wants HTTP filters to stand other than usual."""
+    gateway = db.get(GATEWAYS, GATEWAY)
+    return gateway.filter_order if gateway is not None else ()
 
 
 @query

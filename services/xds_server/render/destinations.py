@@ -54,8 +54,10 @@ def per_setting(destination: Destination, zones: bool = False) -> bool:
     kinds = {s.address_type for s in settings if s.address_type is not None}
     protocols = {s.protocol for s in settings}
     auto_sni = [s for s in settings if s.tls is not None and s.tls.auto_sni_from_endpoint_hostname]
+    shared = len(destination.backend_cluster_refs)
     return bool(
-        zones
+        (zones and settings)
+        or shared + bool(settings) > 1
         or split.invalid
         or split.no_endpoints
         or "Mixed" in kinds
@@ -70,7 +72,7 @@ def per_setting(destination: Destination, zones: bool = False) -> bool:
 def plans(route: HttpRoute, http1: Http1 | None = None) -> tuple[ClusterPlan, ...]:
     """The clusters of a route's destination; headers go on as the listener's `http1` says."""
     destination = route.destination
-    if destination is None:
+    if destination is None or (destination.backend_cluster_refs and not destination.settings):
         return ()
     traffic: ClusterTraffic = route.traffic or ClusterTraffic()
     common = (destination.metadata, destination.stat_name, route.use_client_protocol, traffic, route.hostname, http1)

@@ -26,7 +26,7 @@ from shared.features.traffic.http2 import xds as http2
 from shared.ir.gateway import AccessLog, ReadyListener
 from shared.ir.http import HttpListener
 from shared.ir.tcp import TcpListener, TcpRoute
-from shared.ir.telemetry import Tracing
+from shared.ir.telemetry import FilterPosition, Tracing
 from shared.xds.message import Fields, pack
 
 MAX_CONCURRENT_STREAMS = 100
@@ -75,6 +75,7 @@ def listener(
     log: AccessLog | None,
     stream: Sequence[tuple[TcpListener, Sequence[TcpRoute]]] = (),
     traced: Tracing | None = None,
+    order: Sequence[FilterPosition] = (),
 ) -> Rendered:
     """The Listener of one address and port, from its HTTP listeners and then its TCP and TLS ones (at least one of all)."""
     members: list[HttpListener | TcpListener] = [*listeners, *(of for of, _ in stream)]
@@ -95,7 +96,7 @@ def listener(
     for each, wanted in zip(listeners, filters, strict=True):
         if each.tls is None:
             continue
-        chain = _chain(each, wanted, log, traced) | {"transport_socket": downstream_socket(each.tls, each.tls_overlaps)}
+        chain = _chain(each, wanted, log, traced, order) | {"transport_socket": downstream_socket(each.tls, each.tls_overlaps)}
         if each.hostnames and each.hostnames[0] != "*":
             chain["filter_chain_match"] = {"server_names": list(each.hostnames)}
             inspects = True
@@ -121,13 +122,13 @@ def listener(
     plain = [(each, wanted) for each, wanted in zip(listeners, filters, strict=True) if each.tls is None]
     if plain:
         together = {name: f for _, wanted in reversed(plain) for name, f in wanted.items()}
-        fields["default_filter_chain"] = _chain(plain[0][0], together, log, traced)
+        fields["default_filter_chain"] = _chain(plain[0][0], together, log, traced, order)
     return rendered(LISTENER, fields, tuple(needs), place=f"{first.address}:{first.port}")
 
 
-def _chain(of: HttpListener, filters: Filters, log: AccessLog | None, traced: Tracing | None) -> Fields:
+def _chain(of: HttpListener, filters: Filters, log: AccessLog | None, traced: Tracing | None, order: Sequence[FilterPosition]) -> Fields:
     network = connection.filters(of.connection, _stat_prefix(of))
-    network.append({"name": HCM, "typed_config": pack(_HCM_MESSAGE, _hcm(of, filters, log, traced))})
+    network.append({"name": HCM, "typed_config": pack(_HCM_MESSAGE, _hcm(of, filters, log, traced, order))})
     return {"name": of.name, "filters": network} | timeout.on_chain(of.timeout)
 
 
@@ -135,7 +136,7 @@ def _stat_prefix(of: HttpListener) -> str:
     return f"{'http' if of.tls is None else 'https'}-{of.port}"
 
 
-def _hcm(of: HttpListener, filters: Filters, log: AccessLog | None, traced: Tracing | None) -> Fields:
+def _hcm(of: HttpListener, filters: Filters, log: AccessLog | None, traced: Tracing | None, order: Sequence[FilterPosition]) -> Fields:
     own = _grpc_filters(of) | health_check.filters(of.health_check) | headers.filters(of.headers)
     suppress = of.headers is None or not of.headers.enable_envoy_headers
     safely = of.http1 is None or not of.http1.disable_safe_max_connection_duration
@@ -156,7 +157,7 @@ def _hcm(of: HttpListener, filters: Filters, log: AccessLog | None, traced: Trac
             "strip_trailing_host_dot": True if of.host is not None and of.host.strip_trailing_host_dot else None,
             "scheme_header_transformation": {"match_upstream": True} if of.match_backend_scheme else None,
             "request_id_extension": _request_ids(of.request_id),
-            "http_filters": _ordered({**filters, **own, "envoy.filters.http.router": router(log, suppress)}),
+            "http_filters": [*_ordered({**filters, **own}, order), router(log, suppress)],
         }
         | ip_detection.on_hcm(of.client_ip_detection)
         | headers.on_hcm(of.headers)
@@ -198,8 +199,25 @@ def router(log: AccessLog | None, suppress: bool = True) -> Fields:
     return {"name": "envoy.filters.http.router", "typed_config": pack("envoy.extensions.filters.http.router.v3.Router", config)}
 
 
-def _ordered(filters: Filters) -> list[Fields]:
-    return [filters[name] for name in sorted(filters, key=lambda n: (FILTER_ORDER.get(n.partition("/")[0], _OTHER_FILTERS), n))]
+def _kind(filter: str) -> str:
+    """What a filter is: several of a kind have names of their own behind a slash."""
+    return filter.partition("/")[0]
+
+
+def _ordered(filters: Filters, order: Sequence[FilterPosition]) -> list[Fields]:
+    """The filters in their usual order, then moved as the Gateway wishes, one wish after the other.
+
+    All of a kind move together. A wish about a filter that is not there is void; the router, which must stand last, is not among them.
+    """
+    names = sorted(filters, key=lambda n: (FILTER_ORDER.get(_kind(n), _OTHER_FILTERS), n))
+    for wish in order:
+        moved = [n for n in names if _kind(n) == wish.name]
+        rest = [n for n in names if _kind(n) != wish.name]
+        marks = [i for i, n in enumerate(rest) if _kind(n) == (wish.before or wish.after)]
+        if moved and marks:
+            at = marks[0] if wish.before else marks[-1] + 1
+            names = [*rest[:at], *moved, *rest[at:]]
+    return [filters[name] for name in names]
 
 
 def ready_listener(ready: ReadyListener) -> tuple[str, Rendered]:

@@ -110,7 +110,8 @@ def _action(ir: HttpRoute, keeps_idle: bool) -> Fields:
 
 def _target(destination: Destination, zones: bool) -> Fields:
     if not per_setting(destination, zones):
-        return {"cluster": destination.name}
+        shared = destination.backend_cluster_refs
+        return {"cluster": shared[0].name if shared else destination.name}
     split = weights(destination)
     clusters: list[Fields] = []
     if split.invalid or split.no_endpoints:
@@ -121,6 +122,7 @@ def _target(destination: Destination, zones: bool) -> Fields:
             if setting.filters is not None:
                 share |= header_modifier.on_route(setting.filters) | url_rewrite.on_weight(setting.filters)
             clusters.append(share)
+    clusters += [{"name": ref.name, "weight": wrapped(ref.weight)} for ref in destination.backend_cluster_refs if ref.weight is not None]
     return {
         "weighted_clusters": {"clusters": clusters},
         # Envoy has one answer for all clusters that are not there; without endpoints is the one that may heal by itself

@@ -31,6 +31,16 @@ def empty_cluster() -> Rendered:
     return rendered(CLUSTER, {"name": EMPTY_CLUSTER, "type": "STATIC"})
 
 
+def leads_to(destination: Destination) -> str:
+    """The one cluster of a destination for connections; a shared one only where nothing but shared ones are named.
+
+    It does not hang on endpoints, so a listener stays as it is while they come and go.
+    """
+    shared = [ref.name for ref in destination.backend_cluster_refs]
+    shared += [s.backend_cluster for s in destination.settings if s.backend_cluster]
+    return destination.name if not shared or any(not s.backend_cluster for s in destination.settings) else shared[0]
+
+
 def chains(listener: TcpListener, routes: Sequence[TcpRoute], log: AccessLog | None) -> list[Fields]:
     """FilterChains of one TCP or TLS listener; without routes one that leads nowhere."""
     return [_chain(listener, r, log) for r in routes] or [_chain(replace(listener, tls=None), _NO_ROUTE, log)]
@@ -50,7 +60,7 @@ def _chain(listener: TcpListener, route: TcpRoute, log: AccessLog | None) -> Fie
         {
             "access_log": access_logs(log, "Route") or None,
             "stat_prefix": stat_prefix,
-            "cluster": (route.destination or _NOWHERE).name,
+            "cluster": leads_to(route.destination or _NOWHERE),
             "hash_policy": load_balancer.tcp_hash_policies(route.load_balancer) or None,
         }
         | timeout.on_tcp_proxy(listener.timeout)
@@ -73,7 +83,7 @@ def _chain(listener: TcpListener, route: TcpRoute, log: AccessLog | None) -> Fie
 def udp_listener(listener: UdpListener, route: UdpRoute | None, log: AccessLog | None) -> Rendered:
     """The Listener of one UDP listener."""
     destination = (route.destination if route is not None else None) or _NOWHERE
-    action: Fields = {"name": "route", "typed_config": pack(f"{_UDP_PROXY}.Route", {"cluster": destination.name})}
+    action: Fields = {"name": "route", "typed_config": pack(f"{_UDP_PROXY}.Route", {"cluster": leads_to(destination)})}
     proxy: Fields = {"stat_prefix": "service", "matcher": {"on_no_match": {"action": action}}}
     if logs := access_logs(log, "Route"):
         proxy["access_log"] = logs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from shared.ir.base import IR
-from shared.ir.destination import PreferLocal
+from shared.ir.locality import PreferLocal
 
 
 class SlowStart(IR, frozen=True):

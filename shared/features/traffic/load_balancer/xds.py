@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from shared.features.parts.xds_values import duration, given, nanoseconds, wrapped
 from shared.features.traffic.load_balancer.ir import BackendUtilization, ConsistentHash, EndpointOverride, LoadBalancer, SlowStart
-from shared.ir.destination import PreferLocal
 from shared.ir.http import HttpRoute
+from shared.ir.locality import PreferLocal
 from shared.xds.message import Fields, pack
 
 _LB = "envoy.extensions.load_balancing_policies"
