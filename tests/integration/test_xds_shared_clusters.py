@@ -36,9 +36,9 @@ async def test_routes_share_a_cluster_which_comes_and_goes(rig: parts.Rig, blue:
         for host in ("one.example.com", "two.example.com"):
             await rig.answers("blue", host=host)
         assert await cluster_names(envoy) == [NAME]
-        # half of it goes to a backend of its own; the other route notices nothing
+        # all goes to the backend of its own, as the shared one has no weight; the other route notices nothing
         own = b.setting("one", "own", 1, weight=1)
-        rig.publish({b.route_key("one"): route("one", own), b.backend_key("own"): parts.to(green)})
+        rig.publish({b.route_key("one"): route("one", own, weight=0), b.backend_key("own"): parts.to(green)})
         await rig.answers("green", host="one.example.com")
         assert (await rig.get(host="two.example.com")).text == "blue"
         rig.publish({b.backend_key("app"): b.backend()})

@@ -37,7 +37,8 @@ def _whole(setting: DestinationSetting, match: str | None, check: HealthCheck | 
         {
             "locality": {"region": setting.name},
             "lb_endpoints": [_endpoint(e, match, check) for e in setting.endpoints],
-            "load_balancing_weight": wrapped(1 if setting.weight is None else setting.weight),
+            # Envoy refuses a weight of 0; a locality without one gets nothing
+            "load_balancing_weight": wrapped(1 if setting.weight is None else setting.weight) if setting.weight != 0 else None,
             "priority": setting.priority,
             "metadata": metadata(setting.metadata),
         }

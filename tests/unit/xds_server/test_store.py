@@ -6,11 +6,13 @@ import random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, MESSAGES, ROUTE, SECRET
 from services.xds_server.resources import Resource, ResourceChanges
 from services.xds_server.store import GatewayStore
 from shared.ir.base import encode
+from shared.ir.destination import Destination
 from shared.ir.gateway import GatewayShard, GlobalResources, Metrics, ReadyListener
 from shared.ir.shards import GATEWAY, http_key
 from shared.ir.tls import ListenerTls, TlsCertificate
@@ -75,6 +77,17 @@ def test_a_backend_without_endpoints_is_503_and_its_cluster_goes(many: GatewaySt
     assert upserts(changes) == {ROUTE: ["default/eg/http"]}
     assert removals(changes) == {CLUSTER: ["httproute/default/r7/rule/0"], ENDPOINT: ["httproute/default/r7/rule/0"]}
     assert routes_of(many)["h7.example.com"][0]["directResponse"] == {"status": 503}
+
+
+def test_a_backend_of_no_weight_is_known_but_gets_nothing() -> None:
+    store = b.store()
+    shards = b.gateway(1)
+    route = b.http_route("r0")
+    destination = replace(route.destination or Destination(name=""), settings=(b.setting("r0", "r0", 0, 0), b.setting("r0", "r0", 1, 1)))
+    shards[b.route_key("r0")] = replace(b.route("r0"), routes=(replace(route, destination=destination),))
+    store.apply(1, b.encoded(shards))
+    (assignment,) = store.snapshot()[ENDPOINT].values()
+    assert [e.get("loadBalancingWeight") for e in as_json(ENDPOINT, assignment)["endpoints"]] == [None, 1]
 
 
 def test_a_removed_route_takes_its_virtual_host_along(many: GatewayStore) -> None:
