@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import os
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -99,6 +101,9 @@ def tap(
 ) -> None:
     """Watch the bus live: resources, IR, statuses as they change."""
     from services.cli import tap as command
+
+    if not subject or any(not token or token != token.strip() or " " in token for token in subject.split(".")):
+        fail(f"{subject!r} is no NATS subject", "Examples: 'ir.>', 'status.*.HTTPRoute.>'", exits.USAGE)
 
     async def main() -> None:
         async with bus(config_path, state_dir) as b:
@@ -230,7 +235,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except KeyboardInterrupt:
         raise typer.Exit(exits.OK) from None
-    except BrokenPipeError:
+    except BrokenPipeError:  # who listened has heard enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         raise typer.Exit(exits.OK) from None
 
 

@@ -23,7 +23,16 @@ if sys.stderr is None:
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 _PAGE = None if sys.stdout.isatty() else 200
-out = Console(highlight=False, soft_wrap=True, width=_PAGE)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """`headgate tap | head -1`: who listened has heard enough, which is no failure."""
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        raise typer.Exit(0)
+
+
+out = _Console(highlight=False, soft_wrap=True, width=_PAGE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -13,7 +13,7 @@ from shared.bus.connection import Bus
 from shared.bus.ear import Ear
 from shared.bus.errors import Unavailable
 from shared.bus.table_reader import read_all
-from shared.bus.wire import stream_of
+from shared.bus.wire import STREAMS
 
 
 class Tapped(NamedTuple):
@@ -66,17 +66,31 @@ class Tap:
         await self._ear.close()
 
     async def _read(self) -> None:
-        found = await read_all(self._bus, stream_of(self._subject).name, [self._subject])
         live, self._queue = self._queue, asyncio.Queue()
-        for subject, entry in found.items():
-            self._queue.put_nowait(Tapped(subject, entry.headers, entry.value, entry.time, False))
+        for stream, within in standing(self._subject):
+            for subject, entry in (await read_all(self._bus, stream, [within])).items():
+                self._queue.put_nowait(Tapped(subject, entry.headers, entry.value, entry.time, False))
         while not live.empty():
             self._queue.put_nowait(live.get_nowait())
 
     async def _take(self, msg: Msg) -> None:
+        if msg.reply.startswith("$JS.ACK."):  # a stream hands a message on to a consumer: '>' hears that, too
+            return
         self._queue.put_nowait(Tapped(msg.subject, msg.headers or {}, msg.data, time.time(), True))
 
 
+def standing(subject: str) -> list[tuple[str, str]]:
+    """(stream, filter) of each of our streams that holds messages on a subject with wildcards."""
+    first, _, rest = subject.partition(".")
+    found: list[tuple[str, str]] = []
+    for stream in STREAMS:
+        own = stream.subjects[0].partition(".")[0]
+        if own.startswith("$") or first not in (own, "*", ">") or not (rest or first == ">"):
+            continue
+        found.append((stream.name, stream.subjects[0] if first == ">" else f"{own}.{rest}"))
+    return found
+
+
 def tap(bus: Bus, subject: str, *, last_values: bool = False) -> Tap:
-    """Messages on `subject` (NATS wildcards) as they are published; with `last_values` first what the stream holds (not for '>' alone)."""
+    """Messages on `subject` (NATS wildcards) as they are published; with `last_values` first what the streams hold."""
     return Tap(bus, subject, last_values)

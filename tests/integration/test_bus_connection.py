@@ -180,3 +180,27 @@ async def test_tap_shows_last_values_then_what_goes_by(connect: Connect) -> None
         assert (second.subject, second.headers["traceparent"], second.live) == ("facts.x.b", "00-t-s-01", True)
         await until(lambda: True)
         await tapped.close()
+
+
+async def test_a_tap_on_everything_shows_each_message_once_however_many_read_it(connect: Connect) -> None:
+    readers = [TableReader(await connect(), ["facts.>"]) for _ in range(2)]
+    async with TableWriter(await connect(), "facts.x") as writer:
+        await writer.put({"facts.x.a": b"1"})
+        for reader in readers:
+            await asyncio.wait_for(anext(reader), 10)
+        tapped = tap(await connect(), ">", last_values=True)
+        seen = [b""]
+        while seen[-1] != b"1":
+            message = await asyncio.wait_for(anext(tapped), 10)
+            seen += [message.value] if message.subject.startswith("facts.") else []
+        await writer.put({"facts.x.a": b"2"})
+        for reader in readers:
+            await asyncio.wait_for(anext(reader), 10)
+        await writer.put({"facts.x.a": b"3"})
+        while seen[-1] != b"3":
+            message = await asyncio.wait_for(anext(tapped), 10)
+            seen += [message.value] if message.subject.startswith("facts.") else []
+        assert seen == [b"", b"1", b"2", b"3"]
+        await tapped.close()
+    for reader in readers:
+        await reader.close()

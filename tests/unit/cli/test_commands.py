@@ -36,6 +36,8 @@ def test_version_is_for_machines_too() -> None:
         (["serve", "nothing"], "there is no service 'nothing'"),
         (["serve", "translator", "--config-path", "/nowhere.yaml"], "/nowhere.yaml: cannot be read"),
         (["probe", "nonsense"], "no http address"),
+        (["tap", "a b"], "is no NATS subject"),
+        (["tap", "ir..x"], "is no NATS subject"),
         (["probe", "http://[bad"], "no http address"),
     ],
 )
