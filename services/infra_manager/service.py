@@ -68,7 +68,7 @@ class Manager:
 
     def __init__(self, bus: Bus, infrastructure: Infrastructure, epoch: int, ops: Ops, fleets: Fleets) -> None:
         self._infrastructure = infrastructure
-        self._reader = TableReader(bus, [f"{READS}.>"])
+        self._reader = TableReader(bus, [f"{READS}.*.*"])
         self._statuses = TableWriter(bus, WRITES, epoch, exclusive=True)
         self._known = fleets
         self._ops = ops

@@ -37,7 +37,7 @@ class Publishing:
         self._ops = ops
         self._writer = ResourceWriter(bus, epoch)
         self._problems = TableWriter(bus, PROBLEMS, epoch)
-        self._wants = TableReader(bus, ["wants.>"])
+        self._wants = TableReader(bus, ["wants.*.*.*.*"])
         self._outbox = Outbox(seal)
         self._lock = asyncio.Lock()
         self._sources: dict[ObjectRef, str] = {}

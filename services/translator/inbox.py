@@ -44,8 +44,8 @@ class Inbox:
 
     def __init__(self, bus: Bus) -> None:
         self._resources = ResourceReader(bus)
-        self._infra = TableReader(bus, ["status.infra.>"])
-        self._xds = TableReader(bus, ["status.xds.>"])
+        self._infra = TableReader(bus, ["status.infra.*.*"])
+        self._xds = TableReader(bus, ["status.xds.*.*.*"])
         self._arrived = _empty()
         self._wake = asyncio.Event()
         self._waiting_for = {"resources", "infrastructure", "proxies"}

@@ -15,6 +15,7 @@ log = structlog.get_logger("bus")
 
 PREFIX = "resources"
 SYNC = "resources.sync"
+_DOTS = 4  # resources.<group>.<kind>.<namespace>.<name>
 
 
 class Sync(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -90,7 +91,7 @@ class ResourceReader(TableReader):
     def _stage(self, subject: str, entry: Entry) -> None:
         if subject == SYNC:
             self.sync = parse_sync(entry)
-        else:
+        elif subject.count(".") == _DOTS:  # anything else is no object's, and nobody's trouble
             super()._stage(subject, entry)
 
     def _complete(self) -> bool:

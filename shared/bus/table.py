@@ -142,14 +142,16 @@ class TableWriter(Keeping):
             value = self._desired[subject]
             if value is None:
                 self._held.pop(subject, None)
-                del self._desired[subject], self._headers[subject]
+                del self._desired[subject]
+                self._headers.pop(subject, None)  # what somebody else made and we delete has none
             else:
                 self._held[subject] = digest(value)
         if failed is not None:
             raise failed
         for subject in self._dirty:
             if self._desired.get(subject, b"") is None:  # deleted, and it was not there
-                del self._desired[subject], self._headers[subject]
+                del self._desired[subject]
+                self._headers.pop(subject, None)  # what somebody else made and we delete has none
         self._dirty.clear()
         return len(todo)
 

@@ -8,10 +8,13 @@ import pytest
 
 from shared.bus.errors import NoLongerWriter
 from shared.bus.resources import ResourceReader, ResourceWriter
-from shared.bus.table import TableBatch, TableReader, TableWriter
+from shared.bus.table import TableBatch, TableReader, TableWriter, read_all
+from shared.bus.wire import Entry, Outgoing
 from shared.testing.nats import NatsServer
 from shared.testing.wait import until
 from tests.integration.conftest import Connect
+
+ONE = "resources.-.Service.default.one"
 
 
 async def following(reader: TableReader) -> TableBatch:
@@ -168,3 +171,27 @@ async def test_an_older_epoch_is_overwritten_and_a_newer_one_ends_the_writer(con
     for writer in (old, new, stale):
         await writer.close()
     await reader.close()
+
+
+async def test_strangers_subjects_are_deleted_and_nobody_stumbles_over_them(connect: Connect) -> None:
+    bus = await connect()
+    strange = ("resources.x", "resources.-.Foo.default.ghost", "resources.a.b.c.d.e")
+    async with ResourceWriter(bus, 7) as writer:
+        await writer.replace({ONE: b"1"})
+        await writer.sync(7, ["/Service"])
+        reader = ResourceReader(await connect())
+        assert set((await asyncio.wait_for(anext(reader), 10)).changes) == {ONE}
+        await (await connect()).publish([Outgoing(s, b"x", {}) for s in strange])
+        await writer.put({ONE: b"2"})
+        seen: dict[str, Entry | None] = {}
+        while ONE not in seen:
+            seen |= (await asyncio.wait_for(anext(reader), 10)).changes
+        assert not seen.keys() & {"resources.x", "resources.a.b.c.d.e"}
+
+        async def clean() -> bool:
+            found = await read_all(bus, "RESOURCES", ["resources.>"])
+            return {s for s, e in found.items() if not e.deleted} == {ONE, "resources.sync"}
+
+        await until(clean)
+        await writer.put({ONE: b"3"})
+        await reader.close()
