@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import ssl
 
 import pytest
@@ -101,3 +102,23 @@ async def test_a_status_that_went_while_nobody_wrote_statuses_goes_from_its_file
     p.start("resource-watcher")
     await until(lambda: not p.conditions("brief"), 20)
     assert p.conditions("good")
+
+
+async def test_a_watcher_that_slept_through_its_lease_stands_by(fresh: Running) -> None:
+    p = fresh.p
+    p.start_second("resource-watcher", "resource-watcher-b")
+
+    async def stands_by(replica: str) -> bool:
+        return "standing by" in (await p.service_status(replica))["reason"]
+
+    await until(lambda: stands_by("resource-watcher-b"), 20)
+    sleeper = p.processes["resource-watcher"]
+    sleeper.send_signal(signal.SIGSTOP)
+    p.route("taken", "one", path="/taken", answer="by b")
+    await p.answers("/taken", "by b")
+    sleeper.send_signal(signal.SIGCONT)
+    await until(lambda: stands_by("resource-watcher"))
+    assert sleeper.poll() is None
+    p.kill("resource-watcher-b")
+    p.route("taken", "one", path="/taken", answer="back")
+    await p.answers("/taken", "back")

@@ -80,9 +80,9 @@ class FileProvider:
                     step=STEP_MS,
                     rust_timeout=IDLE_MS,
                     yield_on_timeout=True,
-                    stop_event=stop,
+                    stop_event=asyncio.Event(),  # one of its own: awatch sets it when it is cancelled, and losing a lease is not the end
                 ):
-                    if _identity(self._roots) != identity:
+                    if stop.is_set() or _identity(self._roots) != identity:
                         break
                     paths = {p for _, p in events}
                     begin = time.monotonic()
