@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import structlog
 from prometheus_client import Counter, Histogram
 
@@ -26,6 +26,12 @@ UPDATE_SECONDS = Histogram("status_update_duration_seconds", "How long writing a
 MANY, DUTY = 50, 1
 """After so many statuses in a row, pause for so many times what they took: a first start has better use for the processor."""
 _TOKENS = 6  # status.<group>.<kind>.<ns>.<name>.<gateway>
+
+
+class _Part(msgspec.Struct):
+    """One Gateway's part of an object's status, as it stands on the bus."""
+
+    status: dict[str, Any] = {}
 
 
 async def write_statuses(bus: Bus, provider: Provider) -> None:
@@ -50,7 +56,12 @@ async def write_statuses(bus: Bus, provider: Provider) -> None:
                         if not own:
                             del parts[ref]
                 else:
-                    parts.setdefault(ref, {})[tokens[5]] = json.loads(entry.value).get("status", {})
+                    try:
+                        part = msgspec.json.decode(entry.value, type=_Part)
+                    except msgspec.DecodeError as e:  # another's, or of another release: as good as none
+                        log.warning("unreadable_status", subject=subject, error=str(e))
+                        continue
+                    parts.setdefault(ref, {})[tokens[5]] = part.status
             begin = time.monotonic()
             for n, ref in enumerate(touched, 1):
                 await _write(provider, ref, parts.get(ref) or {}, written)

@@ -10,6 +10,7 @@ import ssl
 import pytest
 
 from services.cli.certgen import certificates
+from shared.bus.wire import Outgoing
 from shared.testing.wait import until
 from tests.integration.conftest import Running
 from tests.integration.pipeline import Pipeline, Traffic
@@ -122,3 +123,15 @@ async def test_a_watcher_that_slept_through_its_lease_stands_by(fresh: Running) 
     p.kill("resource-watcher-b")
     p.route("taken", "one", path="/taken", answer="back")
     await p.answers("/taken", "back")
+
+
+async def test_a_status_that_cannot_be_read_ends_no_watcher(fresh: Running) -> None:
+    p = fresh.p
+    watcher = p.processes["resource-watcher"]
+    subject = "status.gateway_networking_k8s_io.HTTPRoute.default.good"
+    async with p.bus() as bus:
+        await bus.publish([Outgoing(f"{subject}.strange", value, {}) for value in (b"garbage", b"[3]", b'{"status": 3}')])
+    p.route("after", "one", path="/after", answer="1")
+    await until(lambda: p.conditions("after"))
+    assert watcher.poll() is None
+    assert p.conditions("good")
