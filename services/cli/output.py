@@ -14,7 +14,7 @@ from rich.console import Console
 
 from shared.runtime.config import Logging
 
-QUIET = Logging(level={"default": "warn"})
+QUIET = Logging(level={"default": "error"})
 """Commands show results; what the bus has to say of its connection is for when something is wrong."""
 
 if sys.stdout is None:  # closed by whoever started us: there is nobody to print to

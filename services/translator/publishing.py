@@ -112,8 +112,12 @@ class Publishing:
         jobs += [self._reconcile(g, g in pending, causes, trace) for g in fresh if g not in pending or not patient]
         await asyncio.gather(*jobs)
 
-    async def infra(self, changed: Mapping[GatewayRef, bytes | None], trace: str) -> None:
+    async def infra(self, changed: Mapping[GatewayRef, bytes | None], trace: str, *, whole: bool = False) -> None:
+        """`whole`: there are no other fleets, and what a stranger writes under `ir.infra` from here on is taken away again."""
         headers = {"traceparent": trace} if trace else {}
+        if whole:
+            await self._infra.replace({g.subject("ir.infra"): value for g, value in changed.items() if value is not None}, headers)
+            return
         await self._infra.put({g.subject("ir.infra"): value for g, value in changed.items()}, headers)
 
     async def statuses(self, changed: Mapping[tuple[ObjectRef, str], StatusPart | None], trace: str) -> None:

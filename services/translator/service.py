@@ -135,5 +135,5 @@ class _Term:
         if self._first:
             await out.first(outputs.shards, outputs.infra, outputs.statuses, outputs.pending)
         await out.shards(outputs.shards, outputs.removed, frozenset(outputs.pending), causes, traceparent, patient=arrived is not None)
-        await out.infra(outputs.infra, traceparent)
+        await out.infra(outputs.infra, traceparent, whole=self._first and not outputs.pending)
         await out.statuses(outputs.statuses, traceparent)

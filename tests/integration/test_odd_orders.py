@@ -135,3 +135,19 @@ async def test_a_status_that_cannot_be_read_ends_no_watcher(fresh: Running) -> N
     await until(lambda: p.conditions("after"))
     assert watcher.poll() is None
     assert p.conditions("good")
+
+
+async def test_a_fleet_that_nobody_asked_for_is_taken_away_again(fresh: Running) -> None:
+    p = fresh.p
+    before = p.envoy_pids()
+    async with p.bus() as bus:
+        (real,) = (await p.stream("IR", "ir.infra.>")).values()
+        for stranger in (real.replace(b'"default/gw"', b'"default/ghost"'), b"garbage"):
+            await bus.publish([Outgoing("ir.infra.default.ghost", stranger, {})])
+
+            async def gone() -> bool:
+                return "ir.infra.default.ghost" not in await p.stream("IR", "ir.infra.>")
+
+            await until(gone)
+    await until(lambda: p.envoy_pids() == before, 30)
+    assert (await p.get("/good")).status_code == 200
