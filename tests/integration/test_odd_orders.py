@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import signal
 import ssl
@@ -89,7 +90,10 @@ async def test_a_status_that_went_while_nobody_wrote_statuses_goes_from_its_file
     (p.folder / "route-brief.yaml").unlink()
 
     async def told() -> bool:
-        return "resources.gateway_networking_k8s_io.HTTPRoute.default.brief" not in await p.stream("RESOURCES", "resources.>")
+        """The route is gone, and the list is closed again: a translator acts on whole lists only."""
+        held = dict(await p.stream("RESOURCES", "resources.>"))
+        count = json.loads(held.pop("resources.sync"))["count"]
+        return "resources.gateway_networking_k8s_io.HTTPRoute.default.brief" not in held and len(held) == count
 
     await until(told)
     p.kill("resource-watcher")
