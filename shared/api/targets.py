@@ -24,7 +24,7 @@ class TargetNamespaces(Spec, frozen=True):
     selector: LabelSelector | None = None
 
 
-class TargetSelector(LabelSelector, frozen=True):
+class TargetSelector(LabelSelector, frozen=True, kw_only=True):
     """Objects of one kind by their labels; without labels all of that kind."""
 
     kind: str
