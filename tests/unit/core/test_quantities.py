@@ -1,0 +1,30 @@
+"""Quantities as Kubernetes reads them."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.core.quantities import whole
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("50M", 50_000_000),
+        ("32Ki", 32768),
+        (1024, 1024),
+        ("1e3", 1000),
+        ("1.5Ki", 1536),
+        ("2000m", 2),
+        ("0", 0),
+        ("-1", -1),
+        ("1E", 10**18),
+    ],
+)
+def test_whole_numbers_in_every_spelling(text: str | int, number: int) -> None:
+    assert whole(text) == number
+
+
+@pytest.mark.parametrize("text", ["500m", "", "ten", "1KB", "1.2.3", "100E", "0x10"])
+def test_what_is_no_whole_number(text: str) -> None:
+    assert whole(text) is None
