@@ -27,6 +27,10 @@ _GROUPS = {
     "Gateway": "gateway.networking.k8s.io",
     "ListenerSet": "gateway.networking.k8s.io",
     "Backend": "gateway.envoyproxy.io",
+    **dict.fromkeys(
+        ("BackendTrafficPolicy", "ClientTrafficPolicy", "SecurityPolicy", "EnvoyExtensionPolicy", "EnvoyPatchPolicy"),
+        "gateway.envoyproxy.io",
+    ),
     "ServiceImport": "multicluster.x-k8s.io",
     "Service": "",
 }
@@ -173,7 +177,7 @@ class Rejections:
             return (_object(shard.metadata.kind, shard.metadata.namespace, shard.metadata.name),)
         if isinstance(shard, GatewayShard) or key == GATEWAY:
             return (_object("Gateway", *self._gateway.split("/", 1)),) if "/" in self._gateway else ()
-        return (_object(*tokens[1:4]),) if tokens[0] == "endpoints" and len(tokens) == 5 else ()
+        return (_object(*tokens[1:4]),) if (tokens[0], len(tokens)) in (("endpoints", 5), ("policy", 4), ("policy", 6)) else ()
 
 
 def _object(kind: str, namespace: str, name: str) -> str:

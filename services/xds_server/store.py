@@ -20,6 +20,7 @@ from services.xds_server.resources import Resource, ResourceChanges, changes, re
 from shared.incremental import ABSENT, Db
 from shared.ir.gateway import GatewayShard
 from shared.ir.http import HttpListener, HttpRouteShard
+from shared.ir.policy import PolicyShard
 from shared.ir.shards import GATEWAY, Shard, parse, shard_type
 from shared.ir.tcp import TcpListener
 from shared.ir.udp import UdpListener
@@ -102,7 +103,8 @@ class GatewayStore:
         """Keys of the shards that a resource was computed from; a listener's key stands for its routes too."""
         type_url, name = need
         if type_url == ROUTE:
-            return frozenset((GATEWAY, *(k for keys in self._db.group(ROUTE_CONFIGS, name).values() for k in keys)))
+            listeners = (k for keys in self._db.group(ROUTE_CONFIGS, name).values() for k in keys)
+            return frozenset((GATEWAY, *listeners, *(k for k in self._before if shard_type(k) is PolicyShard)))
         rows: set[str] = set()
         for collection in outputs.ALL:
             rows.update(key for table, key in self._db.provenance(collection, need) if table in TABLES.values())
@@ -143,6 +145,8 @@ class GatewayStore:
             return before
         if isinstance(current, HttpRouteShard) and not bare:
             return HttpRouteShard(order=current.order, routes=tuple(refused(r) for r in current.routes))
+        if isinstance(current, PolicyShard):
+            return PolicyShard(policy=current.policy, refuses=True)
         if isinstance(current, GatewayShard):
             return GatewayShard(
                 ready_listener=current.ready_listener,

@@ -13,6 +13,7 @@ import msgspec
 from shared.api import core, envoy, gateway, policies, routes
 from shared.api.base import Object
 from shared.api.gateway import ParentReference
+from shared.api.targets import PolicyObject
 from shared.core.refs import ObjectRef
 
 MCS_GROUP = "multicluster.x-k8s.io"
@@ -66,7 +67,7 @@ def parse(ref: ObjectRef, data: bytes | str | Mapping[str, Any]) -> Object | Inv
     if not isinstance(raw, dict):
         return Invalid(message="not an object")
     try:
-        return msgspec.convert(_PREPARE.get(kind, dict)(raw), kind)
+        return msgspec.convert(_prepared(kind, raw), kind)
     except msgspec.ValidationError as e:
         spec = raw.get("spec")
         spec = spec if isinstance(spec, dict) else {}
@@ -122,6 +123,16 @@ def _secret(raw: dict[str, Any]) -> dict[str, Any]:
     """As the API server: stringData goes over data."""
     data, text = raw.get("data", {}), raw.get("stringData", {})
     return {**raw, "data": {**data, **text}} if isinstance(data, dict) and isinstance(text, dict) else raw
+
+
+def _policy(raw: dict[str, Any]) -> dict[str, Any]:
+    spec = raw.get("spec")
+    return {**raw, "written": spec if isinstance(spec, dict) else {}}
+
+
+def _prepared(kind: type[Object], raw: dict[str, Any]) -> dict[str, Any]:
+    prepare = _policy if issubclass(kind, PolicyObject) else _PREPARE.get(kind, dict)
+    return prepare(raw)
 
 
 _PREPARE: dict[type[Object], Callable[[dict[str, Any]], dict[str, Any]]] = {

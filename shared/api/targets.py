@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from shared.api.base import LabelSelector, Spec
+from shared.api.base import LabelSelector, Object, Spec
 from shared.api.gateway import GROUP
 
 
@@ -42,3 +44,10 @@ class PolicyTargets(Spec, frozen=True):
     target_refs: tuple[PolicyTargetReference, ...] = ()
     target_selectors: tuple[TargetSelector, ...] = ()
     merge_type: str | None = None
+
+
+class PolicyObject(Object, frozen=True):
+    """Base of a policy; a kind says more of its `spec`. `written` is the spec as it stands in the object, to merge it with another's."""
+
+    spec: PolicyTargets = PolicyTargets()
+    written: dict[str, Any] = msgspec.field(default_factory=dict)

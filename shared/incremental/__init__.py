@@ -7,7 +7,7 @@ Input tables; pure memoised queries that record what they read; collections and 
 from shared.incremental.db import Db
 from shared.incremental.definitions import ABSENT, Collection, Fold, Index, Table, fold, query
 from shared.incremental.errors import CycleError, Pending
-from shared.incremental.folds import AnyOf, Count, MinBy, SortedBy, SumOf
+from shared.incremental.folds import AnyOf, Count, First, MinBy, SortedBy, SumOf
 
 __all__ = [
     "ABSENT",
@@ -16,6 +16,7 @@ __all__ = [
     "Count",
     "CycleError",
     "Db",
+    "First",
     "Fold",
     "Index",
     "MinBy",

@@ -115,3 +115,25 @@ class SortedBy(Generic[W]):
 
     def start(self) -> Accumulator:
         return _Ordered(self._by, tuple)
+
+
+class _First(_Ordered):
+    def __init__(self, by: Callable[[Any], Any], most: int) -> None:
+        super().__init__(by, tuple)
+        self._most = most
+
+    def result(self) -> Any:
+        return len(self._order), tuple(self._values[k] for _, k in self._order[: self._most])
+
+
+class First(Generic[W]):
+    """How many members there are, and the first few of them in the order of their sort keys: what a sentence can name."""
+
+    empty: tuple[int, tuple[W, ...]] = (0, ())
+
+    def __init__(self, most: int, by: Callable[[W], Any]) -> None:
+        self._most = most
+        self._by = by
+
+    def start(self) -> Accumulator:
+        return _First(self._by, self._most)

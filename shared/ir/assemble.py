@@ -16,7 +16,9 @@ from shared.ir.base import IR
 from shared.ir.destination import BackendCluster, BackendClusterRef, Destination, DestinationSetting, EndpointsShard
 from shared.ir.gateway import GatewayShard, Xds
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
+from shared.ir.joining import with_policies, with_stream_policies
 from shared.ir.order import chosen_udp, order_key, ordered, ordered_tcp
+from shared.ir.policy import PolicyShard
 from shared.ir.shards import GATEWAY, cluster_key
 from shared.ir.tcp import TcpListener, TcpRoute, TcpRouteShard, TcpTls
 from shared.ir.udp import UdpListener, UdpRouteShard
@@ -137,25 +139,33 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
         shard = shards.get(key)
         return shard if isinstance(shard, EndpointsShard) else None
 
+    def policy(key: str) -> PolicyShard | None:
+        shard = shards.get(key)
+        return shard if isinstance(shard, PolicyShard) else None
+
     listeners = []
     for key in gateway.http_listeners:
         listener = shards.get(key)
         if isinstance(listener, HttpListener):
             routes = ordered(route_shards(shards, key, HttpRouteShard), listener.preserve_route_order)
-            listeners.append(replace(listener, routes=tuple(resolved_route(r, endpoints) for r in routes)))
+            whole = (with_policies(resolved_route(r, endpoints), listener.policies, policy) for r in routes)
+            listeners.append(replace(listener, policies=None, routes=tuple(whole)))
     tcp = []
     for key in gateway.tcp_listeners:
         stream = shards.get(key)
         if isinstance(stream, TcpListener):
             chosen = ordered_tcp(route_shards(shards, key, TcpRouteShard))
-            tcp.append(replace(stream, routes=tuple(resolved_tcp(r, stream, endpoints) for r in chosen)))
+            forwarded = (with_stream_policies(resolved_tcp(r, stream, endpoints), stream.policies, policy) for r in chosen)
+            tcp.append(replace(stream, policies=None, routes=tuple(forwarded)))
     udp = []
     for key in gateway.udp_listeners:
         datagrams = shards.get(key)
         if isinstance(datagrams, UdpListener):
             route = chosen_udp(route_shards(shards, key, UdpRouteShard))
-            made = replace(route, destination=usable(route.destination, endpoints)) if route is not None else None
-            udp.append(replace(datagrams, route=made))
+            if route is not None:
+                route = replace(route, destination=usable(route.destination, endpoints))
+                route = with_stream_policies(route, datagrams.policies, policy)
+            udp.append(replace(datagrams, policies=None, route=route))
     resources = gateway.global_resources
     if resources is not None and resources.proxy_service_cluster is not None:
         resources = replace(resources, proxy_service_cluster=joined(resources.proxy_service_cluster, endpoints))

@@ -21,12 +21,10 @@ from shared.ir.client import ClientSettings, HostSettings
 from shared.ir.destination import Destination
 from shared.ir.match import AddHeader, StringMatch
 from shared.ir.metadata import ResourceMetadata
+from shared.ir.policy import Policies
+from shared.ir.security import SecurityFeatures
 from shared.ir.tls import ListenerTls
 from shared.ir.traffic import Traffic
-
-
-class SecurityFeatures(IR, frozen=True):
-    cors: Cors | None = None
 
 
 class SessionCookie(IR, frozen=True):
@@ -45,7 +43,7 @@ class SessionPersistence(IR, frozen=True):
 
 
 class HttpRoute(IR, frozen=True):
-    """One match of one rule on one hostname: what becomes one Envoy route."""
+    """One match of one rule on one hostname: what becomes one Envoy route. `policies` are joined in where it is rendered."""
 
     name: str = ""
     hostname: str = ""
@@ -73,6 +71,7 @@ class HttpRoute(IR, frozen=True):
     traffic: Traffic | None = None
     use_client_protocol: bool = False
     stat_name: str | None = None
+    policies: Policies | None = None
 
 
 class GrpcSettings(IR, frozen=True):
@@ -111,6 +110,7 @@ class HttpListener(ClientSettings, frozen=True, kw_only=True):
     host: HostSettings | None = None
     match_backend_scheme: bool = False
     preserve_route_order: bool = False
+    policies: Policies | None = None
     routes: tuple[HttpRoute, ...] = ()
 
 

@@ -7,10 +7,12 @@ shards; the xds_server does the same incrementally.
 from __future__ import annotations
 
 from shared.core import names
+from shared.core.refs import ObjectRef
 from shared.ir.base import IR, decode
 from shared.ir.destination import BackendCluster, EndpointsShard
 from shared.ir.gateway import GatewayShard
 from shared.ir.http import HttpListener, HttpRouteShard
+from shared.ir.policy import PolicyShard
 from shared.ir.tcp import TcpListener, TcpRouteShard
 from shared.ir.udp import UdpListener, UdpRouteShard
 
@@ -24,6 +26,7 @@ Shard = (
     | UdpRouteShard
     | EndpointsShard
     | BackendCluster
+    | PolicyShard
 )
 
 GATEWAY = "gateway"
@@ -66,6 +69,11 @@ def cluster_key(name: str) -> str:
     return names.join("clusters", *name.split("/"))
 
 
+def policy_key(policy: ObjectRef, over: ObjectRef | None = None) -> str:
+    """Key of a policy's shard, or of the one that it makes together with a parent's."""
+    return names.join("policy", policy.kind, policy.namespace, policy.name, *((over.namespace, over.name) if over is not None else ()))
+
+
 def shard_type(key: str) -> type[IR]:
     """The struct that stands under a key; KeyError for a key of no known shape."""
     tokens = key.split(".")
@@ -82,6 +90,8 @@ _TYPES: dict[tuple[str, int], type[IR]] = {
     ("udp", 5): UdpRouteShard,
     ("endpoints", 5): EndpointsShard,
     ("clusters", 6): BackendCluster,
+    ("policy", 4): PolicyShard,
+    ("policy", 6): PolicyShard,
 }
 
 

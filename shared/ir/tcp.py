@@ -12,6 +12,7 @@ from shared.ir.client import ClientSettings
 from shared.ir.destination import Destination
 from shared.ir.http import RouteOrder
 from shared.ir.metadata import ResourceMetadata
+from shared.ir.policy import Policies
 from shared.ir.tls import ListenerTls
 from shared.ir.traffic import ClusterTraffic
 
@@ -34,6 +35,8 @@ class TcpRoute(ClusterTraffic, frozen=True):
     tls: TcpTls | None = None
     destination: Destination | None = None
     metadata: ResourceMetadata | None = None
+    stat_name: str | None = None
+    policies: Policies | None = None
 
 
 class TcpListener(ClientSettings, frozen=True, kw_only=True):
@@ -46,6 +49,7 @@ class TcpListener(ClientSettings, frozen=True, kw_only=True):
     ip_family: Literal["IPv4", "IPv6", "DualStack"] | None = None
     metadata: ResourceMetadata | None = None
     tls: ListenerTls | None = None
+    policies: Policies | None = None
     routes: tuple[TcpRoute, ...] = ()
 
 

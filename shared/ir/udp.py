@@ -8,12 +8,14 @@ from shared.ir.base import IR
 from shared.ir.destination import Destination
 from shared.ir.http import RouteOrder
 from shared.ir.metadata import ResourceMetadata
+from shared.ir.policy import Policies
 from shared.ir.traffic import ClusterTraffic
 
 
 class UdpRoute(ClusterTraffic, frozen=True):
     name: str = ""
     destination: Destination | None = None
+    policies: Policies | None = None
 
 
 class UdpListener(IR, frozen=True):
@@ -25,6 +27,7 @@ class UdpListener(IR, frozen=True):
     external_port: int | None = None
     ip_family: Literal["IPv4", "IPv6", "DualStack"] | None = None
     metadata: ResourceMetadata | None = None
+    policies: Policies | None = None
     route: UdpRoute | None = None
 
 

@@ -12,6 +12,8 @@ from services.translator.stages.gateways import FLEETS
 from services.translator.stages.judged import judged
 from services.translator.stages.listener_ir import listener
 from services.translator.stages.listener_set_status import listener_set_status
+from services.translator.stages.policies.shards import policy_shards
+from services.translator.stages.policies.statuses import policy_status
 from services.translator.stages.tables import (
     BACKEND_TLS_POLICIES,
     BACKENDS,
@@ -20,6 +22,7 @@ from services.translator.stages.tables import (
     INVALID,
     LISTENER_SETS,
     OTHERS,
+    POLICIES,
     PROXIES,
     ROUTES,
 )
@@ -66,6 +69,7 @@ SHARDS: tuple[Collection[At, IR], ...] = (
     Collection("listener_shards", source=LISTENERS, fn=_listener_shard),
     Collection("route_shards", source=ROUTES, fn=routes.route_shards),
     Collection("shared_shards", source=USED_SHARDS, fn=_shared_shard),
+    Collection("policy_shards", source=POLICIES, fn=policy_shards),
 )
 INFRA: Collection[GatewayRef, Infra] = Collection("infra", source=FLEETS, fn=_infra)
 STATUSES: tuple[Collection[tuple[ObjectRef, str], StatusPart], ...] = (
@@ -74,6 +78,7 @@ STATUSES: tuple[Collection[tuple[ObjectRef, str], StatusPart], ...] = (
     Collection("listener_set_statuses", source=LISTENER_SETS, fn=listener_set_status),
     Collection("route_statuses", source=ROUTES, fn=statuses.route_status),
     Collection("backend_tls_policy_statuses", source=BACKEND_TLS_POLICIES, fn=backend_tls_policy_status),
+    Collection("policy_statuses", source=POLICIES, fn=policy_status),
     Collection("proxy_statuses", source=PROXIES, fn=statuses.proxy_status),
     Collection("backend_statuses", source=BACKENDS, fn=statuses.backend_status),
     Collection("other_statuses", source=OTHERS, fn=statuses.other_status),

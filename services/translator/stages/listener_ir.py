@@ -7,6 +7,7 @@ from typing import Any, Literal
 from services.translator.stages.gateways import gateway_row
 from services.translator.stages.judged import Judged, judged_listener
 from services.translator.stages.metadata import resource_metadata
+from services.translator.stages.policies.precedence import at_listener
 from services.translator.stages.proxies import effective
 from services.translator.stages.routes import SPEAKS_GRPC
 from services.translator.stages.tables import SECRETS, settings
@@ -53,6 +54,7 @@ def listener(db: Db, fleet: GatewayRef, key: str) -> tuple[str, HttpListener | T
         "external_port": found.spec.port,
         "ip_family": _FAMILIES.get(spec.ip_family),
         "metadata": resource_metadata("Gateway", gateway_row(db, found.gateway).metadata, found.spec.name),
+        "policies": at_listener(db, found.owner, found.spec.name, found.gateway),
     }
     at = KEYS[found.spec.protocol](key)
     if found.spec.protocol in ("HTTP", "HTTPS"):

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from services.translator.stages.attach import At, attachments
 from services.translator.stages.metadata import resource_metadata
+from services.translator.stages.policies.precedence import at_route
 from services.translator.stages.rules import Rules, rules
 from services.translator.stages.tables import ROUTES
 from shared.api.routes import StreamRoute
@@ -43,16 +44,19 @@ def _http_shards(db: Db, route: ObjectRef, order: RouteOrder) -> Mapping[tuple[G
         for at in each.at:
             if at.point.ready and at.hosts:
                 key = (each.fleet, http_route_key(at.point.key, route.kind, route.namespace, route.name))
-                found.setdefault(key, []).extend(_at(at, made))
+                found.setdefault(key, []).extend(_at(db, route, each.gateway, at, made))
     return {key: HttpRouteShard(order=order, routes=tuple(routes)) for key, routes in found.items()}
 
 
-def _at(at: At, made: Rules) -> Iterator[HttpRouteIr]:
+def _at(db: Db, ref: ObjectRef, gateway: ObjectRef, at: At, made: Rules) -> Iterator[HttpRouteIr]:
+    names = {route.metadata.section_name for route in made.routes if route.metadata is not None}
+    policies = {name: at_route(db, ref, name or None, at.point.owner, at.point.name, gateway) for name in names}
     for host in at.hosts:
         suffix = host.replace(".", "_")
         for route in made.routes:
             redirect = at_port(route.redirect, at.point.port) if route.redirect is not None else None
-            yield replace(route, name=f"{route.name}/{suffix}", hostname=host, redirect=redirect)
+            own = policies[route.metadata.section_name] if route.metadata is not None else None
+            yield replace(route, name=f"{route.name}/{suffix}", hostname=host, redirect=redirect, policies=own)
 
 
 def _stream_shards(db: Db, route: ObjectRef, row: StreamRoute, order: RouteOrder) -> Mapping[tuple[GatewayRef, str], Shard]:
@@ -63,15 +67,21 @@ def _stream_shards(db: Db, route: ObjectRef, row: StreamRoute, order: RouteOrder
         for at in each.at:
             if destination is None or not at.point.ready or not at.hosts or unresolvable(at, destination):
                 continue
+            policies = at_route(db, route, _rule_name(row), at.point.owner, at.point.name, each.gateway)
             if route.kind == "UDPRoute":
                 key = udp_route_key(at.point.key, route.kind, route.namespace, route.name)
-                found[each.fleet, key] = UdpRouteShard(order=order, route=UdpRoute(name=name, destination=destination))
+                found[each.fleet, key] = UdpRouteShard(order=order, route=UdpRoute(name=name, destination=destination, policies=policies))
                 continue
             key = tcp_route_key(at.point.key, route.kind, route.namespace, route.name)
             meta = resource_metadata(route.kind, row.metadata)
-            made = TcpRoute(name=name, tls=_inspection(route, at), destination=destination, metadata=meta)
+            made = TcpRoute(name=name, tls=_inspection(route, at), destination=destination, metadata=meta, policies=policies)
             found[each.fleet, key] = TcpRouteShard(order=order, route=made)
     return found
+
+
+def _rule_name(row: StreamRoute) -> str | None:
+    """Connections know no rules but the first."""
+    return row.spec.rules[0].name if row.spec.rules else None
 
 
 def _inspection(route: ObjectRef, at: At) -> TcpTls | None:

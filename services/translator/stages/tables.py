@@ -15,6 +15,7 @@ from shared.api.gateway import Gateway, GatewayClass, ListenerSet, ReferenceGran
 from shared.api.parse import KINDS, MCS_GROUP, Invalid
 from shared.api.policies import BackendTlsPolicy
 from shared.api.routes import GrpcRoute, HttpRoute, HttpRouteFilterObject, OtherObject, StreamRoute
+from shared.api.targets import PolicyObject
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Db, Table
 from shared.ir.status import InfraStatus, XdsStatus
@@ -43,6 +44,8 @@ HTTP_ROUTE_FILTERS: Table[ObjectRef, HttpRouteFilterObject] = Table("http_route_
 PROXIES: Table[ObjectRef, EnvoyProxy] = Table("envoy_proxies")
 BACKENDS: Table[ObjectRef, Backend] = Table("backends")
 BACKEND_TLS_POLICIES: Table[ObjectRef, BackendTlsPolicy] = Table("backend_tls_policies")
+POLICIES: Table[ObjectRef, PolicyObject] = Table("policies")
+"""Envoy Gateway's policies of every kind: they attach, go before each other and answer in one way."""
 OTHERS: Table[ObjectRef, OtherObject] = Table("unsupported_kinds")
 INVALID: Table[ObjectRef, Invalid] = Table("invalid")
 FAILED: Table[ObjectRef, str] = Table("failed")
@@ -77,7 +80,9 @@ TABLES: dict[type[Object], Table[ObjectRef, Any]] = {
 def table_of(ref: ObjectRef) -> Table[ObjectRef, Any] | None:
     """The table of an object's kind; None for a kind that nothing here reads."""
     kind = KINDS.get((ref.group, ref.kind))
-    return None if kind is None else TABLES[kind]
+    if kind is None:
+        return None
+    return POLICIES if issubclass(kind, PolicyObject) else TABLES[kind]
 
 
 def _service_keys(ref: ObjectRef, service: Service) -> Iterator[tuple[str, ...]]:

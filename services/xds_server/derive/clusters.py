@@ -7,7 +7,7 @@ import contextlib
 from msgspec.structs import replace
 
 from services.xds_server.derive.listeners import listener_fault
-from services.xds_server.derive.routes import ROUTE_OUTPUTS, RouteKey, credential_fault, resolved
+from services.xds_server.derive.routes import ROUTE_OUTPUTS, RouteKey, credential_fault, joined_stream, resolved
 from services.xds_server.derive.tables import (
     GATEWAYS,
     LISTENERS,
@@ -84,7 +84,7 @@ def plans_of_route(db: Db, key: str) -> Plans:
     """The clusters that one route shard needs."""
     shard = db.get(ROUTES, key)
     if isinstance(shard, TcpRouteShard | UdpRouteShard):
-        return plans_of_stream(db, shard.route)
+        return plans_of_stream(db, joined_stream(db, listener_of(key), shard).route)
     http1 = http1_of(db, listener_of(key))
     out: Plans = {}
     for each in shard.routes if shard is not None else ():
@@ -93,7 +93,7 @@ def plans_of_route(db: Db, key: str) -> Plans:
         known = refs(each.destination)
         for mirror in each.mirrors:
             known |= refs(mirror.destination)
-        for plan in route_plans(resolved(db, each), http1):
+        for plan in route_plans(resolved(db, listener_of(key), each), http1):
             if not endpoints.addressed(plan):
                 # said with the route
                 continue

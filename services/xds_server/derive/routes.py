@@ -6,7 +6,9 @@ import functools
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from services.xds_server.derive.tables import LISTENERS, OPTIONS, ROUTES, VALIDATE, listener_of, opener, shape
+from msgspec.structs import replace
+
+from services.xds_server.derive.tables import LISTENERS, OPTIONS, ROUTES, VALIDATE, listener_of, listener_policies, opener, policy, shape
 from services.xds_server.render import checks, routes
 from services.xds_server.render.parts import JoinParts, Only, Part, Parts
 from services.xds_server.render.tls import credential_secret
@@ -21,6 +23,7 @@ from shared.features.route.direct_response.xds import body
 from shared.incremental import Collection, Db, MinBy, fold, query
 from shared.ir.assemble import resolved_route
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
+from shared.ir.joining import with_policies, with_stream_policies
 from shared.ir.order import match_key, order_key
 from shared.ir.tcp import TcpRouteShard
 from shared.ir.udp import UdpRouteShard
@@ -45,12 +48,21 @@ class RouteKey(NamedTuple):
 RouteValue = Parts | Fields | tuple[str, ...] | TcpRouteShard | UdpRouteShard
 
 
-def resolved(db: Db, route: HttpRoute) -> HttpRoute:
-    """The route with its destinations' shapes; settings that bring their endpoints along were judged by who wrote them."""
+def resolved(db: Db, listener_key: str, route: HttpRoute) -> HttpRoute:
+    """The route with its policies and its destinations' shapes. Settings that bring their endpoints were judged by who wrote them."""
+    route = with_policies(route, listener_policies(db, listener_key), lambda key: policy(db, key))
     settings = route.destination.settings if route.destination is not None else ()
     if any(s.endpoints for s in settings) or (route.destination is not None and route.destination.backend_cluster_refs):
         return route
     return resolved_route(route, lambda ref: shape(db, ref))
+
+
+def joined_stream(db: Db, listener_key: str, shard: TcpRouteShard | UdpRouteShard) -> TcpRouteShard | UdpRouteShard:
+    """A TCP or UDP route's shard with its policies in the route."""
+    of_listener = listener_policies(db, listener_key)
+    if isinstance(shard, TcpRouteShard):
+        return replace(shard, route=with_stream_policies(shard.route, of_listener, lambda key: policy(db, key)))
+    return replace(shard, route=with_stream_policies(shard.route, of_listener, lambda key: policy(db, key)))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -119,7 +131,7 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
     if shard is None:
         return {}
     if not isinstance(shard, HttpRouteShard):
-        return {RouteKey("stream", listener_of(key)): shard}
+        return {RouteKey("stream", listener_of(key)): joined_stream(db, listener_of(key), shard)}
     validate = bool(db.get(OPTIONS, VALIDATE))
     listener = listener_of(key)
     by_age = order_key(shard.order)
@@ -131,7 +143,7 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
         if validate and (bad := host_fault(each.hostname)) is not None:
             problems.append(f"{each.name}: {bad}")
             continue
-        route = resolved(db, each)
+        route = resolved(db, listener, each)
         # Envoy would wait for the secret for ever, and the listener with all its routes
         if (bad := credential_fault(db, route)) is not None:
             problems.append(f"{each.name}: {bad}")

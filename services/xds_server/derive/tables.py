@@ -20,6 +20,7 @@ from shared.ir.base import IR
 from shared.ir.destination import BackendCluster, Endpoint, EndpointsShard
 from shared.ir.gateway import AccessLog, GatewayShard, Metrics
 from shared.ir.http import HttpListener, HttpRouteShard
+from shared.ir.policy import Policies, PolicyShard
 from shared.ir.shards import GATEWAY
 from shared.ir.tcp import TcpListener, TcpRouteShard
 from shared.ir.telemetry import FilterPosition, Tracing
@@ -34,12 +35,14 @@ LISTENERS: Table[str, AnyListener] = Table("listeners")
 ROUTES: Table[str, AnyRoutes] = Table("routes")
 ENDPOINTS: Table[str, EndpointsShard] = Table("endpoints")
 SHARED: Table[str, BackendCluster] = Table("shared_clusters")
+POLICIES: Table[str, PolicyShard] = Table("policies")
 TABLES: dict[type[IR], Table[str, Any]] = {
     GatewayShard: GATEWAYS,
     **dict.fromkeys((HttpListener, TcpListener, UdpListener), LISTENERS),
     **dict.fromkeys((HttpRouteShard, TcpRouteShard, UdpRouteShard), ROUTES),
     EndpointsShard: ENDPOINTS,
     BackendCluster: SHARED,
+    PolicyShard: POLICIES,
 }
 OPTIONS: Table[str, Any] = Table("options")
 OPEN_SECRET = "open_secret"
@@ -149,6 +152,17 @@ def shape(db: Db, ref: str) -> EndpointsShard | None:
 
 def whole(db: Db, ref: str) -> EndpointsShard | None:
     return db.get(ENDPOINTS, ref)
+
+
+@query
+def listener_policies(db: Db, listener_key: str) -> Policies | None:
+    """What a listener names for all of its routes; routes read this and not the listener, which changes otherwise."""
+    listener = db.get(LISTENERS, listener_key)
+    return listener.policies if listener is not None else None
+
+
+def policy(db: Db, key: str) -> PolicyShard | None:
+    return db.get(POLICIES, key)
 
 
 def listener_of(route_key: str) -> str:

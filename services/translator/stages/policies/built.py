@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from shared.core.refs import ObjectRef
 
@@ -23,8 +23,13 @@ class Effective(NamedTuple, Generic[S]):
     parent_spec: S | None = None
 
 
+Failing = Literal["refused", "served", "void"]
+"""What problems do to traffic: routes answer 500; what could be built is served; or the policy counts as not there at all."""
+
+
 class Built(NamedTuple, Generic[R]):
     """The IR of a policy, and what could not be done, as sentences for its Accepted condition."""
 
     ir: R
     problems: tuple[str, ...] = ()
+    failing: Failing = "refused"

@@ -1,0 +1,36 @@
+"""The kinds of policies that attach to routes and listeners, a row each: what the engine must know of them, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from services.translator.stages.policies.built import Built, Effective
+from shared.core.merging import Keys
+from shared.core.refs import ObjectRef
+from shared.incremental import Db
+
+
+class Kind(NamedTuple):
+    """`field` is the kind's place in what a route names (`shared.ir.policy.Policies`) and its content in a PolicyShard.
+
+    `build` makes the IR of one policy at one Gateway; `deprecated` says which fields a spec uses that others replace;
+    `lists` are those that a strategic merge keeps by key; `aside` are fields of the shard that are read from the spec alone.
+    `kept_when_refused`: what could be built stays in force although routes answer 500.
+    """
+
+    name: str
+    field: str
+    routes: tuple[str, ...]
+    build: Callable[[Db, Effective[Any], ObjectRef], Built[Any]]
+    deprecated: Callable[[Any], Mapping[str, str]]
+    plural: str
+    lists: Keys = MappingProxyType({})
+    aside: Mapping[str, Callable[[Any], Any]] = MappingProxyType({})
+    kept_when_refused: bool = False
+
+
+KINDS: dict[str, Kind] = {}
+
+ROUTE_KINDS = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")

@@ -1,0 +1,38 @@
+"""Policies as shards: one for each fleet where a policy holds something, and one for each parent that it is merged over there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from services.translator.stages.attach import attachments
+from services.translator.stages.gateways import served
+from services.translator.stages.policies.effect import Laid, shard
+from services.translator.stages.policies.kinds import KINDS
+from services.translator.stages.policies.precedence import counts, laid
+from services.translator.stages.policies.targets import gateway_behind, holder, scopes
+from services.translator.stages.proxies import fleet_of
+from shared.core.refs import GatewayRef, ObjectRef
+from shared.incremental import Db
+from shared.ir.policy import PolicyShard
+
+
+def _uses(db: Db, policy: ObjectRef) -> Iterator[tuple[ObjectRef, Laid]]:
+    """The Gateways at which a policy counts, and over what it is laid there."""
+    for scope in scopes(db, policy):
+        if holder(db, policy.kind, scope) != policy:
+            continue
+        if scope.object.kind in ("Gateway", "ListenerSet"):
+            gateway = gateway_behind(db, scope.object)
+            if served(db, gateway):
+                yield gateway, Laid(policy)
+        elif scope.object.kind in KINDS[policy.kind].routes:
+            for each in attachments(db, scope.object):
+                for at in each.at:
+                    yield each.gateway, laid(db, policy, at.point.owner, at.point.name, each.gateway)
+
+
+def policy_shards(db: Db, policy: ObjectRef) -> Mapping[tuple[GatewayRef, str], PolicyShard]:
+    if policy.kind not in KINDS:
+        return {}
+    uses = dict.fromkeys(_uses(db, policy))
+    return {(fleet_of(db, gateway), each.key): shard(db, each, gateway) for gateway, each in uses if counts(db, each, gateway)}

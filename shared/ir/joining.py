@@ -1,0 +1,111 @@
+"""Policies join the routes that they speak for. The translator's tests and xds_server use the same functions.
+
+The most specific policy of a kind has the word. One that could not be translated makes its routes answer 500; what a route names
+and nobody has sent is no policy at all, but of security it is a refusal: nothing is let through because something is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from shared.features.route.direct_response.ir import DirectResponse
+from shared.ir.base import IR
+from shared.ir.http import HttpRoute
+from shared.ir.metadata import PolicyMetadata, ResourceMetadata
+from shared.ir.policy import Policies, PolicyShard
+from shared.ir.tcp import TcpRoute
+from shared.ir.udp import UdpRoute
+
+PolicyOf = Callable[[str], PolicyShard | None]
+"""A policy's shard by its key; None where no such shard is known."""
+R = TypeVar("R", TcpRoute, UdpRoute)
+NONE = Policies()
+_REFUSAL = DirectResponse(status_code=500)
+_OF_STREAMS: dict[type[IR], tuple[str, ...]] = {
+    UdpRoute: ("load_balancer", "dns"),
+    TcpRoute: (
+        "load_balancer",
+        "proxy_protocol",
+        "health_check",
+        "circuit_breaker",
+        "tcp_keepalive",
+        "timeout",
+        "backend_connection",
+        "dns",
+    ),
+}
+"""What of a traffic policy counts for connections and datagrams."""
+
+
+def _chain(own: Policies | None, of_listener: Policies | None, field: str, policy: PolicyOf) -> Iterator[PolicyShard | None]:
+    for key in (*getattr(own or NONE, field), *getattr(of_listener or NONE, field)):
+        yield policy(key)
+
+
+def with_policies(route: HttpRoute, of_listener: Policies | None, policy: PolicyOf) -> HttpRoute:
+    """The route with what its policies say, and without their names."""
+    if route.policies is None and of_listener is None:
+        return route
+    changes: dict[str, Any] = {"policies": None}
+    refused = False
+    for shard in _chain(route.policies, of_listener, "traffic", policy):
+        if shard is not None and not shard.refuses:
+            changes |= _traffic(route, shard)
+            break
+        refused |= shard is not None
+    security = next(_chain(route.policies, of_listener, "security", policy), NONE)
+    if security is not NONE:
+        found = security if isinstance(security, PolicyShard) else None
+        changes["security"] = found.security if found is not None else None
+        refused |= found is None or found.refuses
+    if refused:
+        changes["direct_response"] = _REFUSAL
+    return replace(route, **changes)
+
+
+def _traffic(route: HttpRoute, shard: PolicyShard) -> dict[str, Any]:
+    return {
+        "traffic": shard.traffic,
+        "use_client_protocol": bool(shard.use_client_protocol),
+        "stat_name": _stat_name(shard.route_stat_name, route.metadata),
+        "metadata": _with_policy(route.metadata, shard.policy),
+    }
+
+
+def _with_policy(metadata: ResourceMetadata | None, policy: PolicyMetadata) -> ResourceMetadata | None:
+    return replace(metadata, policies=(*metadata.policies, policy)) if metadata is not None else None
+
+
+def _stat_name(pattern: str, metadata: ResourceMetadata | None) -> str | None:
+    if not pattern or metadata is None:
+        return None
+    values = {
+        "%ROUTE_NAME%": metadata.name,
+        "%ROUTE_NAMESPACE%": metadata.namespace,
+        "%ROUTE_KIND%": metadata.kind,
+        "%ROUTE_RULE_NAME%": metadata.section_name or "-",
+    }
+    for operator, value in values.items():
+        pattern = pattern.replace(operator, value)
+    return pattern
+
+
+def with_stream_policies(route: R, of_listener: Policies | None, policy: PolicyOf) -> R:
+    """A TCP or UDP route, to which each policy gives what no more specific one has given."""
+    if route.policies is None and of_listener is None:
+        return route
+    changes: dict[str, Any] = {"policies": None}
+    metadata = getattr(route, "metadata", None)
+    for shard in _chain(route.policies, of_listener, "traffic", policy):
+        if shard is None or shard.traffic is None:
+            continue
+        given = {name: getattr(shard.traffic, name) for name in _OF_STREAMS[type(route)]}
+        changes = {name: value for name, value in given.items() if value is not None} | changes
+        if metadata is not None:
+            changes["metadata"] = metadata = _with_policy(metadata, shard.policy)
+            if (stat_name := _stat_name(shard.route_stat_name, metadata)) is not None:
+                changes.setdefault("stat_name", stat_name)
+    return replace(route, **changes)
