@@ -94,6 +94,11 @@ def resolved_route(route: HttpRoute, endpoints: EndpointsOf) -> HttpRoute:
     return replace(route, destination=None, direct_response=DirectResponse(status_code=status))
 
 
+def answering_500(route: HttpRoute) -> HttpRoute:
+    """The route of a listener that refuses all requests."""
+    return replace(route, direct_response=DirectResponse(status_code=500))
+
+
 def usable(destination: Destination | None, endpoints: EndpointsOf) -> Destination | None:
     """A joined destination for connections: there is no answer to give, so what has no endpoints is left out."""
     if destination is None:
@@ -149,14 +154,15 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
         if isinstance(listener, HttpListener):
             routes = ordered(route_shards(shards, key, HttpRouteShard), listener.preserve_route_order)
             whole = (with_policies(resolved_route(r, endpoints), listener.policies, policy) for r in routes)
-            listeners.append(replace(listener, policies=None, routes=tuple(whole)))
+            shown = tuple(answering_500(r) for r in whole) if listener.refused else tuple(whole)
+            listeners.append(replace(listener, policies=None, refused=False, routes=shown))
     tcp = []
     for key in gateway.tcp_listeners:
         stream = shards.get(key)
         if isinstance(stream, TcpListener):
-            chosen = ordered_tcp(route_shards(shards, key, TcpRouteShard))
+            chosen = ordered_tcp(route_shards(shards, key, TcpRouteShard)) if not stream.refused else ()
             forwarded = (with_stream_policies(resolved_tcp(r, stream, endpoints), stream.policies, policy) for r in chosen)
-            tcp.append(replace(stream, policies=None, routes=tuple(forwarded)))
+            tcp.append(replace(stream, policies=None, refused=False, routes=tuple(forwarded)))
     udp = []
     for key in gateway.udp_listeners:
         datagrams = shards.get(key)

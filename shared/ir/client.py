@@ -14,7 +14,3 @@ class ClientSettings(IR, frozen=True):
     connection: ClientConnection | None = None
     timeout: ClientTimeout | None = None
     proxy_protocol: ClientProxyProtocol | None = None
-
-
-class HostSettings(IR, frozen=True):
-    strip_trailing_host_dot: bool = False

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from shared.features.client.headers.ir import Headers
+from shared.features.client.grpc.ir import GrpcSettings
+from shared.features.client.headers.ir import Headers, HostSettings
 from shared.features.client.health_check.ir import ClientHealthCheck
 from shared.features.client.http1.ir import Http1
+from shared.features.client.http3.ir import Http3
 from shared.features.client.ip_detection.ir import ClientIpDetection
+from shared.features.client.path.ir import PathSettings
 from shared.features.route.cors.ir import Cors
 from shared.features.route.credential_injection.ir import CredentialInjection
 from shared.features.route.direct_response.ir import DirectResponse
@@ -17,7 +20,7 @@ from shared.features.route.retry.ir import Retry
 from shared.features.route.url_rewrite.ir import UrlRewrite
 from shared.features.traffic.http2.ir import Http2
 from shared.ir.base import IR
-from shared.ir.client import ClientSettings, HostSettings
+from shared.ir.client import ClientSettings
 from shared.ir.destination import Destination
 from shared.ir.match import AddHeader, StringMatch
 from shared.ir.metadata import ResourceMetadata
@@ -74,20 +77,11 @@ class HttpRoute(IR, frozen=True):
     policies: Policies | None = None
 
 
-class GrpcSettings(IR, frozen=True):
-    """What a listener does for gRPC; None leaves a setting alone."""
-
-    enable_grpc_web: bool | None = None
-    enable_grpc_stats: bool | None = None
-
-
-class PathSettings(IR, frozen=True):
-    merge_slashes: bool = False
-    escaped_slashes_action: Literal["KeepUnchanged", "RejectRequest", "UnescapeAndForward", "UnescapeAndRedirect", ""] = ""
-
-
 class HttpListener(ClientSettings, frozen=True, kw_only=True):
-    """`address`:`port` is what Envoy binds; `external_port` what clients dial. `routes` is filled by `assemble` alone."""
+    """`address`:`port` is what Envoy binds; `external_port` what clients dial. `routes` is filled by `assemble` alone.
+
+    `refused`: its policy cannot be carried out, so every request is answered 500; `assemble` says so in the routes.
+    """
 
     name: str
     address: str = ""
@@ -106,11 +100,13 @@ class HttpListener(ClientSettings, frozen=True, kw_only=True):
     headers: Headers | None = None
     http1: Http1 | None = None
     http2: Http2 | None = None
+    http3: Http3 | None = None
     health_check: ClientHealthCheck | None = None
     host: HostSettings | None = None
     match_backend_scheme: bool = False
     preserve_route_order: bool = False
     policies: Policies | None = None
+    refused: bool = False
     routes: tuple[HttpRoute, ...] = ()
 
 

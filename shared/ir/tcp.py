@@ -40,7 +40,10 @@ class TcpRoute(ClusterTraffic, frozen=True):
 
 
 class TcpListener(ClientSettings, frozen=True, kw_only=True):
-    """`address`:`port` is what Envoy binds; `external_port` what clients dial. `routes` is filled by `assemble` alone."""
+    """`address`:`port` is what Envoy binds; `external_port` what clients dial. `routes` is filled by `assemble` alone.
+
+    `refused`: its policy cannot be carried out, so none of its routes is served.
+    """
 
     name: str
     address: str = ""
@@ -50,6 +53,7 @@ class TcpListener(ClientSettings, frozen=True, kw_only=True):
     metadata: ResourceMetadata | None = None
     tls: ListenerTls | None = None
     policies: Policies | None = None
+    refused: bool = False
     routes: tuple[TcpRoute, ...] = ()
 
 

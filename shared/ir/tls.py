@@ -20,6 +20,14 @@ class CaCertificate(IR, frozen=True):
     certificate: str = ""
 
 
+class Crl(IR, frozen=True):
+    """`data` is base64 PEM: certificates that are no longer good."""
+
+    name: str
+    data: str = ""
+    only_verify_leaf_certificate: bool = False
+
+
 class SubjectAltName(IR, frozen=True):
     hostname: str | None = None
     uri: str | None = None
@@ -33,6 +41,7 @@ class ListenerTls(IR, frozen=True):
 
     certificates: tuple[TlsCertificate, ...] = ()
     ca_certificate: CaCertificate | None = None
+    crl: Crl | None = None
     client_validation_enabled: bool = False
     match_typed_subject_alt_names: tuple[StringMatch, ...] = ()
     verify_certificate_spki: tuple[str, ...] = ()
@@ -48,6 +57,7 @@ class ListenerTls(IR, frozen=True):
     ecdh_curves: tuple[str, ...] = ()
     signature_algorithms: tuple[str, ...] = ()
     alpn_protocols: tuple[str, ...] | None = None
+    fingerprints: tuple[str, ...] = ()
 
 
 class UpstreamTls(IR, frozen=True):

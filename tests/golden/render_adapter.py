@@ -18,7 +18,7 @@ from shared.xds.message import decode, to_json
 
 _ASPECTS = {"listeners": LISTENER, "routes": ROUTE, "clusters": CLUSTER, "endpoints": ENDPOINT, "secrets": SECRET}
 _SPELLINGS = {"accesslog": "accessLog", "backoff": "backOff", "CACertificate": "caCertificate", "Name": "name", "PrivateKey": "privateKey"}
-_BYTES = ("certificate", "privateKey", "body", "ocspStaple")
+_BYTES = ("certificate", "privateKey", "body", "ocspStaple", "data")
 
 
 def _normal(value: Any) -> Any:

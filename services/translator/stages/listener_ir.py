@@ -13,8 +13,10 @@ from services.translator.stages.routes import SPEAKS_GRPC
 from services.translator.stages.tables import SECRETS, settings
 from shared.api.envoy import EnvoyProxySpec
 from shared.core.refs import GatewayRef
+from shared.features.client.grpc.ir import GrpcSettings
+from shared.features.client.path.ir import PathSettings
 from shared.incremental import Db, Pending
-from shared.ir.http import GrpcSettings, HttpListener, PathSettings
+from shared.ir.http import HttpListener
 from shared.ir.shards import http_key, tcp_key, udp_key
 from shared.ir.tcp import TcpListener
 from shared.ir.tls import ListenerTls

@@ -46,7 +46,7 @@ from shared.incremental import Collection, Db, query
 from shared.ir.assemble import joined, joined_setting, usable
 from shared.ir.destination import Destination, DestinationSetting
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
-from shared.ir.tcp import TcpRoute, TcpRouteShard
+from shared.ir.tcp import TcpListener, TcpRoute, TcpRouteShard
 from shared.ir.telemetry import AlsAccessLog, OpenTelemetryAccessLog, Tracing
 from shared.ir.traffic import ClusterTraffic
 from shared.ir.udp import UdpListener, UdpRoute, UdpRouteShard
@@ -229,10 +229,17 @@ def gateway_clusters(db: Db, key: str) -> Outputs:
     return clusters(db, plans) | dict(assignments(db, plans))
 
 
+def _leads_nowhere(db: Db, key: str) -> bool:
+    """Whether a listener for connections has no route that it could serve."""
+    listener = db.get(LISTENERS, key)
+    refused = isinstance(listener, TcpListener) and listener.refused
+    return refused or not db.group(ROUTE_OUTPUTS, RouteKey("stream", key))
+
+
 def gateway_resources(db: Db, key: str) -> Outputs:
     """What a Gateway has whatever else is wrong with it: readiness, its certificate, where listeners without routes lead."""
     out: dict[Need, Rendered] = {}
-    if any(not db.group(ROUTE_OUTPUTS, RouteKey("stream", k)) for k in positions(db) if not k.startswith("http.")):
+    if any(_leads_nowhere(db, k) for k in positions(db) if not k.startswith("http.")):
         out[CLUSTER, EMPTY_CLUSTER] = empty_cluster()
     gateway = db.get(GATEWAYS, key)
     if gateway is not None and gateway.ready_listener is not None:

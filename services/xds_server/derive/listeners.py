@@ -19,6 +19,7 @@ from services.xds_server.derive.tables import (
     gateway_metrics,
     gateway_tracing,
     opener,
+    port_of,
     positions,
 )
 from services.xds_server.render import checks, listeners, routes, streams
@@ -85,10 +86,6 @@ def shard_faults(db: Db) -> dict[str, tuple[str, ...]]:
             found[key] = (fault,)
     faults = gateway_faults(db)
     return found | ({GATEWAY: faults} if faults else {})
-
-
-def port_of(listener: AnyListener) -> Port:
-    return ("udp" if isinstance(listener, UdpListener) else "tcp", listener.address, listener.port)
 
 
 def port_members(db: Db, key: str) -> Mapping[Port, int]:
@@ -190,6 +187,9 @@ ROUTE_RESOURCES: Collection[Need, Rendered] = Collection("route_resources", sour
 
 def tcp_routes(db: Db, listener_key: str) -> tuple[TcpRoute, ...]:
     """The routes that a TLS or TCP listener serves."""
+    listener = db.get(LISTENERS, listener_key)
+    if isinstance(listener, TcpListener) and listener.refused:
+        return ()
     shards = db.group(ROUTE_OUTPUTS, RouteKey("stream", listener_key)).values()
     return ordered_tcp(s for s in shards if isinstance(s, TcpRouteShard))
 
@@ -215,8 +215,11 @@ def xds_listeners(db: Db, port: Port) -> Outputs:
         filters.append({name: f for name, f in found.items() if f is not None})
     stream = [(of, tcp_routes(db, key)) for key, of in listeners_at(db, keys, TcpListener).items()]
     names = [*(of.name for of in members.values()), *(of.name for of, _ in stream)]
-    made = listeners.listener(list(members.values()), filters, log, stream, gateway_tracing(db), gateway_filter_order(db))
-    return {(LISTENER, names[0]): made}
+    http, traced, order = list(members.values()), gateway_tracing(db), gateway_filter_order(db)
+    out: dict[Need, Rendered] = {(LISTENER, names[0]): listeners.listener(http, filters, log, stream, traced, order)}
+    if (quic := listeners.quic_listener(http, filters, log, traced, order)) is not None:
+        out[LISTENER, quic[0]] = quic[1]
+    return out
 
 
 LISTENER_RESOURCES: Collection[Need, Rendered] = Collection("listener_resources", source=PORTS, fn=xds_listeners)

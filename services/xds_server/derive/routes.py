@@ -8,9 +8,22 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec.structs import replace
 
-from services.xds_server.derive.tables import LISTENERS, OPTIONS, ROUTES, VALIDATE, listener_of, listener_policies, opener, policy, shape
+from services.xds_server.derive.tables import (
+    LISTENERS,
+    OPTIONS,
+    ROUTES,
+    VALIDATE,
+    Port,
+    listener_of,
+    listener_policies,
+    opener,
+    policy,
+    port_of,
+    shape,
+)
 from services.xds_server.render import checks, routes
 from services.xds_server.render.parts import JoinParts, Only, Part, Parts
+from services.xds_server.render.routes import USUAL, Ways
 from services.xds_server.render.tls import credential_secret
 from services.xds_server.render.types import (
     digest,
@@ -21,7 +34,7 @@ from shared.features.parts.xds_values import Unrenderable
 from shared.features.route.direct_response.ir import DirectResponse
 from shared.features.route.direct_response.xds import body
 from shared.incremental import Collection, Db, MinBy, fold, query
-from shared.ir.assemble import resolved_route
+from shared.ir.assemble import answering_500, resolved_route
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
 from shared.ir.joining import with_policies, with_stream_policies
 from shared.ir.order import match_key, order_key
@@ -82,19 +95,27 @@ def credential_fault(db: Db, route: HttpRoute) -> str | None:
     return None
 
 
-class Ways(NamedTuple):
-    """What a listener says of all its routes."""
+def _http3_port(db: Db, key: str) -> Mapping[Port, bool]:
+    listener = db.get(LISTENERS, key)
+    return {port_of(listener): True} if isinstance(listener, HttpListener) and listener.http3 is not None else {}
 
-    as_written: bool = False
-    keeps_idle: bool = False
+
+HTTP3_PORTS: Collection[Port, bool] = Collection("http3_ports", source=LISTENERS, fn=_http3_port)
+"""Ports of which at least one listener speaks HTTP/3: they share what speaks it."""
 
 
 @query
 def ways(db: Db, listener_key: str) -> Ways:
+    """What the routes of a listener are told by it."""
     listener = db.get(LISTENERS, listener_key)
     if not isinstance(listener, HttpListener):
         return Ways()
-    return Ways(listener.preserve_route_order, timeout.keeps_idle_streams(listener.timeout))
+    return Ways(
+        as_written=listener.preserve_route_order,
+        keeps_idle=timeout.keeps_idle_streams(listener.timeout),
+        refuses=listener.refused,
+        http3_port=(listener.external_port or 0) if db.group(HTTP3_PORTS, port_of(listener)) else None,
+    )
 
 
 def refused(route: HttpRoute) -> HttpRoute:
@@ -111,16 +132,16 @@ def refused(route: HttpRoute) -> HttpRoute:
     )
 
 
-def checked(route: HttpRoute, validate: bool, keeps_idle: bool = False) -> tuple[bytes | None, str | None]:
+def checked(route: HttpRoute, validate: bool, ways: Ways = USUAL) -> tuple[bytes | None, str | None]:
     """Serialised Route, and what is wrong with it. Where its match cannot stand either, there is no route at all."""
     try:
-        data, fault = checks.checked(_ROUTE_ENTRY_MESSAGE, routes.route(route, keeps_idle), validate)
+        data, fault = checks.checked(_ROUTE_ENTRY_MESSAGE, routes.route(route, ways), validate)
         if fault is None:
             return data, None
     except (Unrenderable, BadMessage) as e:
         fault = str(e)
     try:
-        stand_in, worse = checks.checked(_ROUTE_ENTRY_MESSAGE, routes.route(refused(route)), validate)
+        stand_in, worse = checks.checked(_ROUTE_ENTRY_MESSAGE, routes.route(refused(route), ways), validate)
     except (Unrenderable, BadMessage):
         return None, fault
     return (stand_in if worse is None else None), fault
@@ -148,7 +169,7 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
         if (bad := credential_fault(db, route)) is not None:
             problems.append(f"{each.name}: {bad}")
             route = refused(route)
-        data, fault = checked(route, validate, of_all.keeps_idle)
+        data, fault = checked(answering_500(route) if of_all.refuses else route, validate, of_all)
         if fault is not None:
             problems.append(f"{each.name}: {fault}")
         elif not all(e.host or e.path for s in (route.destination.settings if route.destination else ()) for e in s.endpoints):

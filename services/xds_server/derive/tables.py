@@ -165,6 +165,10 @@ def policy(db: Db, key: str) -> PolicyShard | None:
     return db.get(POLICIES, key)
 
 
+def port_of(listener: AnyListener) -> Port:
+    return ("udp" if isinstance(listener, UdpListener) else "tcp", listener.address, listener.port)
+
+
 def listener_of(route_key: str) -> str:
     """The key of the listener shard that a route shard's key stands under."""
     return ".".join(route_key.split(".")[:2])

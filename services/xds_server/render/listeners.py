@@ -10,15 +10,19 @@ from collections.abc import Mapping, Sequence
 
 from services.xds_server.render import streams
 from services.xds_server.render.accesslog import access_logs
-from services.xds_server.render.tls import downstream_socket, tls_needs
+from services.xds_server.render.tls import downstream_context, downstream_socket, tls_needs
 from services.xds_server.render.tracing import tracing
 from services.xds_server.render.types import LISTENER, ROUTE, Need, Rendered, rendered
 from shared.features.client.connection import xds as connection
+from shared.features.client.grpc import xds as grpc
 from shared.features.client.headers import xds as headers
 from shared.features.client.health_check import xds as health_check
 from shared.features.client.http1 import xds as http1
+from shared.features.client.http3 import xds as http3
 from shared.features.client.ip_detection import xds as ip_detection
+from shared.features.client.path import xds as path
 from shared.features.client.proxy_protocol import xds as proxy_protocol
+from shared.features.client.scheme import xds as scheme
 from shared.features.client.tcp_keepalive import xds as tcp_keepalive
 from shared.features.client.timeout import xds as timeout
 from shared.features.parts.xds_values import config_source, given, wrapped
@@ -27,18 +31,14 @@ from shared.ir.gateway import AccessLog, ReadyListener
 from shared.ir.http import HttpListener
 from shared.ir.tcp import TcpListener, TcpRoute
 from shared.ir.telemetry import FilterPosition, Tracing
+from shared.ir.tls import ListenerTls
 from shared.xds.message import Fields, pack
 
 MAX_CONCURRENT_STREAMS = 100
 HCM = "envoy.filters.network.http_connection_manager"
 _HCM_MESSAGE = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
-_ESCAPED = {
-    "KeepUnchanged": "KEEP_UNCHANGED",
-    "RejectRequest": "REJECT_REQUEST",
-    "UnescapeAndForward": "UNESCAPE_AND_FORWARD",
-    "UnescapeAndRedirect": "UNESCAPE_AND_REDIRECT",
-}
+_FINGERPRINTS = {"JA3": "enable_ja3_fingerprinting", "JA4": "enable_ja4_fingerprinting"}
 
 # What comes before what: filters that refuse early stand first, the router last.
 FILTER_ORDER = {
@@ -80,27 +80,16 @@ def listener(
     """The Listener of one address and port, from its HTTP listeners and then its TCP and TLS ones (at least one of all)."""
     members: list[HttpListener | TcpListener] = [*listeners, *(of for of, _ in stream)]
     first = members[0]
-    address: Fields = {"address": first.address, "port_value": first.port}
-    fields: Fields = {
-        "name": first.name,
-        "address": {"socket_address": address},
-    }
+    fields = _head(first, first.name, log)
     fields |= connection.on_listener(first.connection) | timeout.on_listener(first.timeout) | tcp_keepalive.on_listener(first.tcp_keepalive)
-    if first.ip_family == "DualStack":
-        address["ipv4_compat"] = True
-    if logs := access_logs(log, "Listener"):
-        fields["access_log"] = logs
     needs: list[Need] = [(ROUTE, name) for name in dict.fromkeys(route_config_names(listeners))]
     chains: list[Fields] = []
     inspects = False
     for each, wanted in zip(listeners, filters, strict=True):
         if each.tls is None:
             continue
-        chain = _chain(each, wanted, log, traced, order) | {"transport_socket": downstream_socket(each.tls, each.tls_overlaps)}
-        if each.hostnames and each.hostnames[0] != "*":
-            chain["filter_chain_match"] = {"server_names": list(each.hostnames)}
-            inspects = True
-        chains.append(chain)
+        chains.append(_tls_chain(each, downstream_socket(each.tls, each.tls_overlaps), _hcm(each, wanted, log, traced, order)))
+        inspects |= "filter_chain_match" in chains[-1]
         needs += tls_needs(each.tls)
     led_nowhere = False
     for of, routes in stream:
@@ -111,10 +100,7 @@ def listener(
         needs += tls_needs(of.tls) if of.tls is not None and routes else ()
     # a header before the first byte of anything else: one listener that has it decides for its port
     before = next((each.proxy_protocol for each in members if each.proxy_protocol is not None), None)
-    listener_filters = proxy_protocol.listener_filters(before)
-    if inspects:
-        inspector = pack("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")
-        listener_filters.append({"name": _TLS_INSPECTOR, "typed_config": inspector})
+    listener_filters = [*proxy_protocol.listener_filters(before), *_inspectors([m.tls for m in members if m.tls is not None], inspects)]
     if listener_filters:
         fields["listener_filters"] = listener_filters
     if chains:
@@ -122,13 +108,63 @@ def listener(
     plain = [(each, wanted) for each, wanted in zip(listeners, filters, strict=True) if each.tls is None]
     if plain:
         together = {name: f for _, wanted in reversed(plain) for name, f in wanted.items()}
-        fields["default_filter_chain"] = _chain(plain[0][0], together, log, traced, order)
+        fields["default_filter_chain"] = _chain(plain[0][0], _hcm(plain[0][0], together, log, traced, order))
     return rendered(LISTENER, fields, tuple(needs), place=f"{first.address}:{first.port}")
 
 
-def _chain(of: HttpListener, filters: Filters, log: AccessLog | None, traced: Tracing | None, order: Sequence[FilterPosition]) -> Fields:
+def quic_listener(
+    listeners: Sequence[HttpListener],
+    filters: Sequence[Filters],
+    log: AccessLog | None,
+    traced: Tracing | None = None,
+    order: Sequence[FilterPosition] = (),
+) -> tuple[str, Rendered] | None:
+    """Name and Listener for HTTP/3 beside the one for TCP, of all HTTPS listeners of a port; None where none of them wants it."""
+    if not any(each.http3 is not None for each in listeners):
+        return None
+    first, name = listeners[0], f"{listeners[0].name}-quic"
+    fields = _head(first, name, log) | http3.on_listener()
+    fields["address"]["socket_address"]["protocol"] = "UDP"
+    chains: list[Fields] = []
+    needs: list[Need] = []
+    for each, wanted in zip(listeners, filters, strict=True):
+        if each.tls is None:
+            continue
+        socket = http3.socket(downstream_context(each.tls, (http3.ALPN,)))
+        chains.append(_tls_chain(each, socket, _hcm(each, wanted, log, traced, order) | http3.on_hcm()))
+        needs += [(ROUTE, each.name), *tls_needs(each.tls)]
+    fields["filter_chains"] = chains
+    return name, rendered(LISTENER, fields, tuple(needs), place=f"udp {first.address}:{first.port}")
+
+
+def _head(first: HttpListener | TcpListener, name: str, log: AccessLog | None) -> Fields:
+    address: Fields = {"address": first.address, "port_value": first.port}
+    if first.ip_family == "DualStack":
+        address["ipv4_compat"] = True
+    logs = access_logs(log, "Listener")
+    return {"name": name, "address": {"socket_address": address}} | ({"access_log": logs} if logs else {})
+
+
+def _inspectors(of: Sequence[ListenerTls], wanted: bool) -> list[Fields]:
+    """The filter that looks into handshakes, for names and for fingerprints; all listeners of a port share it."""
+    prints = {name for tls in of for name in tls.fingerprints}
+    if not wanted and not prints:
+        return []
+    config: Fields = {field: wrapped(True) for name, field in _FINGERPRINTS.items() if name in prints}
+    inspector = pack("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", config)
+    return [{"name": _TLS_INSPECTOR, "typed_config": inspector}]
+
+
+def _tls_chain(of: HttpListener, socket: Fields, hcm: Fields) -> Fields:
+    chain = _chain(of, hcm) | {"transport_socket": socket}
+    if of.hostnames and of.hostnames[0] != "*":
+        chain["filter_chain_match"] = {"server_names": list(of.hostnames)}
+    return chain
+
+
+def _chain(of: HttpListener, hcm: Fields) -> Fields:
     network = connection.filters(of.connection, _stat_prefix(of))
-    network.append({"name": HCM, "typed_config": pack(_HCM_MESSAGE, _hcm(of, filters, log, traced, order))})
+    network.append({"name": HCM, "typed_config": pack(_HCM_MESSAGE, hcm)})
     return {"name": of.name, "filters": network} | timeout.on_chain(of.timeout)
 
 
@@ -137,7 +173,7 @@ def _stat_prefix(of: HttpListener) -> str:
 
 
 def _hcm(of: HttpListener, filters: Filters, log: AccessLog | None, traced: Tracing | None, order: Sequence[FilterPosition]) -> Fields:
-    own = _grpc_filters(of) | health_check.filters(of.health_check) | headers.filters(of.headers)
+    own = grpc.filters(of.grpc) | health_check.filters(of.health_check) | headers.filters(of.headers)
     suppress = of.headers is None or not of.headers.enable_envoy_headers
     safely = of.http1 is None or not of.http1.disable_safe_max_connection_duration
     connections: Fields = {"headers_with_underscores_action": headers.underscores(of.headers)}
@@ -150,17 +186,14 @@ def _hcm(of: HttpListener, filters: Filters, log: AccessLog | None, traced: Trac
             "tracing": tracing(traced),
             "server_header_transformation": "PASS_THROUGH",
             "http2_protocol_options": http2_options,
-            "normalize_path": wrapped(True),
-            "merge_slashes": of.path.merge_slashes if of.path is not None else None,
-            "path_with_escaped_slashes_action": _ESCAPED.get(of.path.escaped_slashes_action) if of.path is not None else None,
             "common_http_protocol_options": connections | timeout.on_connections(of.timeout) | connection.on_connections(of.connection),
-            "strip_trailing_host_dot": True if of.host is not None and of.host.strip_trailing_host_dot else None,
-            "scheme_header_transformation": {"match_upstream": True} if of.match_backend_scheme else None,
             "request_id_extension": _request_ids(of.request_id),
             "http_filters": [*_ordered({**filters, **own}, order), router(log, suppress)],
         }
         | ip_detection.on_hcm(of.client_ip_detection)
-        | headers.on_hcm(of.headers)
+        | headers.on_hcm(of.headers, of.host)
+        | path.on_hcm(of.path)
+        | scheme.on_hcm(of.match_backend_scheme)
         | http1.on_hcm(of.http1)
         | timeout.on_hcm(of.timeout)
         | connection.on_hcm(of.connection, safely=safely)
@@ -176,19 +209,6 @@ def _request_ids(action: str | None) -> Fields | None:
         "use_request_id_for_trace_sampling": wrapped(action == "Sample"),
     }
     return {"typed_config": pack("envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig", config)}
-
-
-def _grpc_filters(of: HttpListener) -> dict[str, Fields]:
-    """Filters that a listener has for gRPC clients, whatever its routes."""
-    out: dict[str, Fields] = {}
-    if of.grpc is not None and of.grpc.enable_grpc_web:
-        name = "envoy.filters.http.grpc_web"
-        out[name] = {"name": name, "typed_config": pack("envoy.extensions.filters.http.grpc_web.v3.GrpcWeb")}
-    if of.grpc is not None and of.grpc.enable_grpc_stats:
-        name = "envoy.filters.http.grpc_stats"
-        config: Fields = {"emit_filter_state": True, "stats_for_all_methods": wrapped(True)}
-        out[name] = {"name": name, "typed_config": pack("envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", config)}
-    return out
 
 
 def router(log: AccessLog | None, suppress: bool = True) -> Fields:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from services.xds_server.render.destinations import per_setting
+from shared.features.client.http3 import xds as http3
 from shared.features.parts.xds_values import Unrenderable, given, metadata, string_matcher, wrapped
 from shared.features.route.cors import xds as cors
 from shared.features.route.credential_injection import xds as credential_injection
@@ -43,12 +45,25 @@ PER_ROUTE: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (
 FILTERS: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (cors.filters, session_persistence.filters, credential_injection.filters)
 
 
-def route(ir: HttpRoute, keeps_idle: bool = False) -> Fields:
-    """envoy.config.route.v3.Route; Unrenderable where the IR asks for what Envoy cannot do.
+class Ways(NamedTuple):
+    """What a listener says of all its routes.
 
-    `keeps_idle`: the listener says how long a stream may be idle.
+    `as_written`: their order is the one in which they are written; `keeps_idle`: it says itself how long a stream may be idle;
+    `refuses`: every request is answered 500; `http3_port`: where clients find the same over HTTP/3.
     """
-    return given(
+
+    as_written: bool = False
+    keeps_idle: bool = False
+    refuses: bool = False
+    http3_port: int | None = None
+
+
+USUAL = Ways()
+
+
+def route(ir: HttpRoute, ways: Ways = USUAL) -> Fields:
+    """envoy.config.route.v3.Route; Unrenderable where the IR asks for what Envoy cannot do."""
+    out = given(
         {
             "name": ir.name,
             "match": _match(ir),
@@ -57,8 +72,11 @@ def route(ir: HttpRoute, keeps_idle: bool = False) -> Fields:
             "stat_prefix": ir.stat_name,
         }
         | header_modifier.on_route(ir)
-        | _action(ir, keeps_idle)
+        | _action(ir, ways.keeps_idle)
     )
+    if ways.http3_port is not None:
+        out["response_headers_to_add"] = [*out.get("response_headers_to_add", ()), http3.advertisement(ways.http3_port)]
+    return out
 
 
 def filters(ir: HttpRoute) -> dict[str, Fields]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from services.xds_server.render.types import SECRET, Need, Rendered, rendered
 from shared.core.sealing import SealError
@@ -16,7 +16,7 @@ from shared.features.route.credential_injection.ir import CredentialInjection
 from shared.features.route.credential_injection.xds import secret_name
 from shared.ir.destination import DestinationSetting
 from shared.ir.match import StringMatch
-from shared.ir.tls import CaCertificate, ListenerTls, SubjectAltName, TlsCertificate, UpstreamTls
+from shared.ir.tls import CaCertificate, Crl, ListenerTls, SubjectAltName, TlsCertificate, UpstreamTls
 from shared.xds.message import Fields, pack
 
 OpenSecret = Callable[[str], bytes]
@@ -61,6 +61,12 @@ def downstream_socket(tls: ListenerTls, overlaps: bool) -> Fields:
     alpn = tls.alpn_protocols
     if alpn is None:
         alpn = ("http/1.1",) if overlaps else DEFAULT_ALPN
+    context = pack(f"{_TLS}.DownstreamTlsContext", downstream_context(tls, alpn))
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
+
+
+def downstream_context(tls: ListenerTls, alpn: Sequence[str]) -> Fields:
+    """DownstreamTlsContext of a filter chain whose connections are TLS."""
     common: Fields = _params(tls) | {
         "alpn_protocols": list(alpn),
         "tls_certificate_sds_secret_configs": [sds(c.name) for c in tls.certificates],
@@ -73,7 +79,7 @@ def downstream_socket(tls: ListenerTls, overlaps: bool) -> Fields:
     if tls.ca_certificate is not None or tls.client_validation_enabled:
         context["require_client_certificate"] = {"value": tls.require_client_certificate}
         common |= _client_validation(tls)
-    return {"name": "envoy.transport_sockets.tls", "typed_config": pack(f"{_TLS}.DownstreamTlsContext", context)}
+    return context
 
 
 def _client_validation(tls: ListenerTls) -> Fields:
@@ -156,8 +162,12 @@ def credential_secret(of: CredentialInjection, open_secret: OpenSecret) -> Rende
     return rendered(SECRET, {"name": secret_name(of), "generic_secret": {"secret": {"inline_bytes": credential}}})
 
 
-def ca_secret(ca: CaCertificate) -> Rendered:
-    return rendered(SECRET, {"name": ca.name, "validation_context": {"trusted_ca": {"inline_bytes": decoded(ca.certificate)}}})
+def ca_secret(ca: CaCertificate, crl: Crl | None = None) -> Rendered:
+    """SDS secret of authorities, with the list of certificates that are no longer good."""
+    validation: Fields = {"trusted_ca": {"inline_bytes": decoded(ca.certificate)}}
+    if crl is not None:
+        validation |= {"crl": {"inline_bytes": decoded(crl.data)}, "only_verify_leaf_cert_crl": crl.only_verify_leaf_certificate}
+    return rendered(SECRET, {"name": ca.name, "validation_context": validation})
 
 
 def system_ca_secret(name: str) -> Rendered:
@@ -168,7 +178,7 @@ def listener_secrets(tls: ListenerTls, open_secret: OpenSecret) -> dict[str, Ren
     """All secrets that a listener's TLS names."""
     out = {c.name: certificate_secret(c, open_secret) for c in tls.certificates}
     if tls.ca_certificate is not None:
-        out[tls.ca_certificate.name] = ca_secret(tls.ca_certificate)
+        out[tls.ca_certificate.name] = ca_secret(tls.ca_certificate, tls.crl)
     return out
 
 

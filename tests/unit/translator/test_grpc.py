@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.ir.http import GrpcSettings
+from shared.features.client.grpc.ir import GrpcSettings
 from shared.ir.match import StringMatch
 from tests.unit.translator.build import FLEET, World, gateway, grpc_route, made, quickstart, route
 from tests.unit.translator.test_incremental import evaluated

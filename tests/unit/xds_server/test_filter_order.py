@@ -6,11 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from services.xds_server.store import GatewayStore
+from shared.features.client.grpc.ir import GrpcSettings
 from shared.features.client.health_check.ir import ClientHealthCheck
 from shared.features.route.credential_injection.ir import CredentialInjection
 from shared.ir.base import encode
 from shared.ir.gateway import GatewayShard
-from shared.ir.http import GrpcSettings
 from shared.ir.shards import GATEWAY
 from shared.ir.telemetry import FilterPosition
 from tests.unit.xds_server import builders as b

@@ -26,3 +26,7 @@ class Headers(IR, frozen=True):
     late_remove_response_headers: tuple[str, ...] = ()
     late_remove_response_headers_on_match: tuple[StringMatch, ...] = ()
     max_request_headers_kb: int | None = None
+
+
+class HostSettings(IR, frozen=True):
+    strip_trailing_host_dot: bool = False

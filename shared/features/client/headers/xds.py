@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shared.features.client.headers.ir import Headers
+from shared.features.client.headers.ir import Headers, HostSettings
 from shared.features.parts.xds_values import given, header_options, string_matcher, wrapped
 from shared.ir.match import AddHeader, StringMatch
 from shared.xds.message import Fields, pack
@@ -40,11 +40,11 @@ def underscores(headers: Headers | None) -> str:
     return _UNDERSCORES.get(headers.with_underscores_action if headers is not None else "", "REJECT_REQUEST")
 
 
-def on_hcm(headers: Headers | None) -> Fields:
+def on_hcm(headers: Headers | None, host: HostSettings | None) -> Fields:
     """Fields of the connection manager."""
+    out: Fields = {"strip_trailing_host_dot": True} if host is not None and host.strip_trailing_host_dot else {}
     if headers is None:
-        return {}
-    out: Fields = {}
+        return out
     early = _mutations(
         headers.early_add_request_headers, headers.early_remove_request_headers, headers.early_remove_request_headers_on_match
     )
