@@ -24,6 +24,7 @@ from shared.bus.errors import BusClosed, NoStream, Unavailable
 from shared.bus.publisher import Publisher, Result
 from shared.bus.settings import BusSettings
 from shared.bus.streams import TIMEOUT, api, ensure
+from shared.bus.waiting import end
 from shared.bus.wire import STREAMS, Outgoing, StreamSpec
 
 log = structlog.get_logger("bus")
@@ -100,8 +101,7 @@ class Bus:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end(self._task)
             self._set(None)
 
     @property
@@ -171,7 +171,8 @@ class Bus:
             client = Client()
             closed = asyncio.Event()
             try:
-                session = await asyncio.wait_for(self._establish(client, closed), 30)
+                async with asyncio.timeout(30):
+                    session = await self._establish(client, closed)
                 backoff.reset()
                 self._set(session)
                 waits = [asyncio.create_task(closed.wait()), asyncio.create_task(session.lost.wait())]
@@ -250,6 +251,7 @@ def _url(client: Client) -> str:
 
 async def _close(client: Client) -> None:
     try:
-        await asyncio.wait_for(client.close(), 2)
+        async with asyncio.timeout(2):
+            await client.close()
     except (nats.errors.Error, OSError, TimeoutError) as e:
         log.debug("bus.close_failed", error=str(e))

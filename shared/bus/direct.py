@@ -69,7 +69,8 @@ async def batch(bus: Bus, stream: str, body: Mapping[str, Any]) -> list[Message]
         await bus.send(f"$JS.API.DIRECT.GET.{stream}", json.dumps(body).encode(), reply=inbox)
         while True:
             try:
-                msg = await asyncio.wait_for(answers.get(), TIMEOUT)
+                async with asyncio.timeout(TIMEOUT):
+                    msg = await answers.get()
             except TimeoutError as e:
                 raise Unavailable(f"direct get from {stream}: no answer in time") from e
             headers = msg.headers or {}

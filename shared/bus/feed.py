@@ -134,7 +134,8 @@ class Feed:
                 self._detach()
                 return None
             try:
-                await asyncio.wait_for(self._wake.wait(), SILENCE)
+                async with asyncio.timeout(SILENCE):
+                    await self._wake.wait()
             except TimeoutError:
                 self._detach()
                 return None

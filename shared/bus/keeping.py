@@ -6,6 +6,7 @@ import asyncio
 from typing import Self
 
 from shared.bus.ear import Ear
+from shared.bus.waiting import end
 
 
 class Keeping:
@@ -34,8 +35,7 @@ class Keeping:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end(self._task)
         await self._ear.close()
 
     async def __aenter__(self) -> Self:

@@ -19,7 +19,7 @@ from shared.bus import direct, wire
 from shared.bus.connection import Bus
 from shared.bus.errors import WRONG_LAST_SEQUENCE, ApiError, BusClosed, BusError, NoLongerWriter, Unavailable
 from shared.bus.publisher import Ack
-from shared.bus.waiting import first_of
+from shared.bus.waiting import end, first_of
 from shared.bus.wire import LEASES, Outgoing
 
 log = structlog.get_logger("bus")
@@ -89,8 +89,7 @@ class Lease:
     async def release(self) -> None:
         """Gives it back, so that the next holder need not wait."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end(self._task)
             self._task = None
         if not self.lost.is_set() and self.epoch:
             with contextlib.suppress(BusError):

@@ -46,7 +46,8 @@ class SnapshotReader:
 
     async def _more(self) -> list[Version]:
         try:
-            part = await asyncio.wait_for(self._feed.next(), STUCK if self._stages.waits else None)
+            async with asyncio.timeout(STUCK if self._stages.waits else None):
+                part = await self._feed.next()
         except TimeoutError:
             log.warning("bus.version_incomplete", note="no repair came; reading the stream again")
             self._feed.restart()

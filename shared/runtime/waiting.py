@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from shared.bus.waiting import end
+
 T = TypeVar("T")
 
 
@@ -23,9 +25,7 @@ async def or_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
             raise Stopped
         return task.result()
     finally:
-        for each in (task, waiter):
-            each.cancel()
-        await asyncio.gather(task, waiter, return_exceptions=True)
+        await end(task, waiter)
 
 
 async def all_or_stopped(stop: asyncio.Event, *works: Coroutine[Any, Any, Any]) -> None:
@@ -37,6 +37,4 @@ async def all_or_stopped(stop: asyncio.Event, *works: Coroutine[Any, Any, Any]) 
         for task in done - {waiter}:
             task.result()
     finally:
-        for each in (*tasks, waiter):
-            each.cancel()
-        await asyncio.gather(*tasks, waiter, return_exceptions=True)
+        await end(*tasks, waiter)

@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from services.cli.up.plan import Child
+from shared.bus.waiting import end
 
 log = structlog.get_logger("up")
 
@@ -88,8 +89,7 @@ class Keeper:
     async def stop(self) -> None:
         """SIGTERM, then SIGKILL to the child's whole group; returns when it is gone."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end(self._task)
         process = self._process
         if process is None or process.returncode is not None:
             return

@@ -14,6 +14,7 @@ from services.infra_manager.providers.host import ports
 from services.infra_manager.providers.host.process import EnvoyProcess, last_words, trim_logs
 from services.infra_manager.providers.host.render import Port, ProxySpec
 from shared.bus.backoff import Backoff
+from shared.bus.waiting import end
 from shared.core.refs import GatewayRef
 from shared.ir.status import InfraStatus
 
@@ -86,8 +87,7 @@ class Fleet:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end(self._task)
         processes = [*self._draining.values(), self.current, self._next]
         for task in tuple(self._draining):
             task.cancel()

@@ -15,6 +15,7 @@ from pathlib import Path
 from services.infra_manager.providers.host.admin import Admin
 from services.infra_manager.providers.host.pidfiles import Note, take_note
 from services.infra_manager.providers.host.render import ProxySpec
+from shared.bus.waiting import end
 
 POLL_SECONDS = 0.1
 LOG_BYTES = 64 * 1024 * 1024
@@ -75,7 +76,8 @@ class EnvoyProcess:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.note.pid, signum)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.exited.wait(), patience)
+                    async with asyncio.timeout(patience):
+                        await self.exited.wait()
         await self.forget()
 
     async def drain(self, longest: float) -> None:
@@ -91,8 +93,7 @@ class EnvoyProcess:
 
     async def forget(self) -> None:
         """Ends the watching; removes its folder if it is gone."""
-        self._watch.cancel()
-        await asyncio.wait([self._watch])
+        await end(self._watch)
         await self.admin.close()
         if not self.alive:
             shutil.rmtree(self.folder, ignore_errors=True)

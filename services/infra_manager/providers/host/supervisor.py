@@ -18,6 +18,7 @@ from services.infra_manager.providers.host.ports import claims
 from services.infra_manager.providers.host.process import EnvoyProcess
 from services.infra_manager.providers.host.render import HostOptions, ProxySpec, render
 from shared.bootstrap.default import sds_files
+from shared.bus.waiting import end
 from shared.core import names
 from shared.core.refs import GatewayRef
 from shared.ir.infra import Infra
@@ -94,8 +95,7 @@ class HostInfrastructure:
 
     async def close(self) -> None:
         if self._reaping is not None:
-            self._reaping.cancel()
-            await asyncio.wait([self._reaping])
+            await end(self._reaping)
         for fleet in self._fleets.values():
             await fleet.close()
 
