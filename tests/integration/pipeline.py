@@ -39,6 +39,11 @@ def free_port() -> int:
         return port
 
 
+def _signal(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(how)
+
+
 class Pipeline:
     """`async with Pipeline(tmp_path) as p`: p.folder is watched; p.port is where the Gateway of `gateway()` listens."""
 
@@ -67,11 +72,18 @@ class Pipeline:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for name in list(self.processes):
-            self.stop(name)
-        stop_left_behind(self.layout.root)
-        self.nats.kill()
-        await self.client.aclose()
+        for process in self.processes.values():
+            _signal(process, signal.SIGTERM)
+        try:
+            for name in list(self.processes):
+                self.stop(name)
+        finally:
+            for process in self.processes.values():
+                process.kill()
+                process.wait(5)
+            stop_left_behind(self.layout.root)
+            self.nats.kill()
+            await self.client.aclose()
 
     # processes
 
@@ -100,8 +112,7 @@ class Pipeline:
 
     def _end(self, name: str, how: signal.Signals) -> None:
         process = self.processes.pop(name)
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(how)
+        _signal(process, how)
         try:
             process.wait(15)
         except subprocess.TimeoutExpired:
