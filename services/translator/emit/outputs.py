@@ -9,9 +9,10 @@ from services.translator.stages import fleets, gateway_status, routes, statuses
 from services.translator.stages.backend_tls_status import backend_tls_policy_status
 from services.translator.stages.endpoints import endpoints
 from services.translator.stages.gateways import FLEETS
-from services.translator.stages.judged import judged
-from services.translator.stages.listener_ir import listener
+from services.translator.stages.judged import judged, judged_listener
+from services.translator.stages.listener_ir import shard_key
 from services.translator.stages.listener_set_status import listener_set_status
+from services.translator.stages.policies.listeners import served
 from services.translator.stages.policies.shards import policy_shards
 from services.translator.stages.policies.statuses import policy_status
 from services.translator.stages.tables import (
@@ -47,8 +48,9 @@ def _listeners(db: Db, fleet: GatewayRef) -> Mapping[At, bool]:
 
 
 def _listener_shard(db: Db, at: At) -> Mapping[At, IR]:
-    made = listener(db, *at)
-    return {(at[0], made[0]): made[1]} if made is not None else {}
+    fleet, key = at
+    made, found = served(db, fleet, key), judged_listener(db, fleet, key)
+    return {(fleet, shard_key(found)): made.ir} if made is not None and found is not None else {}
 
 
 def _shared_shard(db: Db, at: At) -> Mapping[At, IR]:

@@ -37,6 +37,10 @@ class Conditions:
         found = self._by_type.get(kind)
         return None if found is None else found.reason
 
+    def message(self, kind: str) -> str | None:
+        found = self._by_type.get(kind)
+        return None if found is None else found.message
+
     def __len__(self) -> int:
         return len(self._by_type)
 

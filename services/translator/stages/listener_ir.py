@@ -15,13 +15,14 @@ from shared.api.envoy import EnvoyProxySpec
 from shared.core.refs import GatewayRef
 from shared.features.client.grpc.ir import GrpcSettings
 from shared.features.client.path.ir import PathSettings
-from shared.incremental import Db, Pending
+from shared.incremental import Db, Pending, query
 from shared.ir.http import HttpListener
 from shared.ir.shards import http_key, tcp_key, udp_key
 from shared.ir.tcp import TcpListener
 from shared.ir.tls import ListenerTls
 from shared.ir.udp import UdpListener
 
+AnyListener = HttpListener | TcpListener | UdpListener
 _WELL_KNOWN, _SHIFT = 1024, 10000
 IpFamily = Literal["IPv4", "IPv6", "DualStack"]
 _FAMILIES: dict[str | None, IpFamily] = {"IPv4": "IPv4", "IPv6": "IPv6", "DualStack": "DualStack"}
@@ -40,8 +41,13 @@ def container_port(db: Db, port: int, spec: EnvoyProxySpec) -> int:
     return port if stays or port >= _WELL_KNOWN else port + _SHIFT
 
 
-def listener(db: Db, fleet: GatewayRef, key: str) -> tuple[str, HttpListener | TcpListener | UdpListener] | None:
-    """One listener and its shard's key. Raises Pending while its certificates are not all known."""
+def shard_key(found: Judged) -> str:
+    return KEYS[found.spec.protocol](found.key)
+
+
+@query
+def listener(db: Db, fleet: GatewayRef, key: str) -> AnyListener | None:
+    """One listener as the Gateway has it, before a policy for its clients. Raises Pending while its certificates are not all known."""
     found = judged_listener(db, fleet, key)
     if found is None or not found.ready:
         return None
@@ -58,12 +64,11 @@ def listener(db: Db, fleet: GatewayRef, key: str) -> tuple[str, HttpListener | T
         "metadata": resource_metadata("Gateway", gateway_row(db, found.gateway).metadata, found.spec.name),
         "policies": at_listener(db, found.owner, found.spec.name, found.gateway),
     }
-    at = KEYS[found.spec.protocol](key)
     if found.spec.protocol in ("HTTP", "HTTPS"):
-        return at, _http(db, found, spec, common)
+        return _http(db, found, spec, common)
     if found.spec.protocol == "UDP":
-        return at, UdpListener(**common)
-    return at, TcpListener(**common, tls=_tls(found, alpn_protocols=()))
+        return UdpListener(**common)
+    return TcpListener(**common, tls=_tls(found, alpn_protocols=()))
 
 
 def _http(db: Db, found: Judged, spec: EnvoyProxySpec, common: dict[str, Any]) -> HttpListener:

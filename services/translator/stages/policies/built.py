@@ -28,8 +28,12 @@ Failing = Literal["refused", "served", "void"]
 
 
 class Built(NamedTuple, Generic[R]):
-    """The IR of a policy, and what could not be done, as sentences for its Accepted condition."""
+    """The IR of a policy, and what could not be done, as sentences for its Accepted condition.
+
+    `warnings` are (reason, sentence) of what holds nevertheless.
+    """
 
     ir: R
     problems: tuple[str, ...] = ()
     failing: Failing = "refused"
+    warnings: tuple[tuple[str, str], ...] = ()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
 
 from services.translator.stages.policies.built import Built, Effective
-from services.translator.stages.policies.kinds import KINDS, Kind
+from services.translator.stages.policies.kinds import FOR_ROUTES, KINDS, Kind
 from services.translator.stages.tables import POLICIES
 from shared.core.merging import merged
 from shared.core.refs import ObjectRef
@@ -44,9 +45,16 @@ def effective(db: Db, laid: Laid) -> Effective[Any]:
 
 @query
 def built(db: Db, laid: Laid, gateway: ObjectRef) -> Built[Any]:
-    """What a policy comes to at one Gateway; one that crashes its translation refuses. Raises Pending while something is unknown."""
+    """What a policy comes to at one Gateway. Raises Pending while something is unknown."""
+    build = FOR_ROUTES[laid.policy.kind].build
+    assert build is not None
+    return attempt(lambda: build(db, effective(db, laid), gateway))
+
+
+def attempt(work: Callable[[], Built[Any]]) -> Built[Any]:
+    """What a policy comes to; where its translation crashes, that is its problem. Raises Pending while something is unknown."""
     try:
-        return KINDS[laid.policy.kind].build(db, effective(db, laid), gateway)
+        return work()
     except (Pending, CycleError):
         raise
     except msgspec.ValidationError as e:

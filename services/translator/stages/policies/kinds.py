@@ -13,24 +13,31 @@ from shared.incremental import Db
 
 
 class Kind(NamedTuple):
-    """`field` is the kind's place in what a route names (`shared.ir.policy.Policies`) and its content in a PolicyShard.
+    """`deprecated` says which fields a spec uses that others replace; `plural` is for sentences.
 
-    `build` makes the IR of one policy at one Gateway; `deprecated` says which fields a spec uses that others replace;
-    `lists` are those that a strategic merge keeps by key; `aside` are fields of the shard that are read from the spec alone.
-    `kept_when_refused`: what could be built stays in force although routes answer 500.
+    Of policies for routes: `field` is the kind's place in what a route names (`shared.ir.policy.Policies`) and its content in a
+    PolicyShard; `build` makes the IR of one policy at one Gateway; `routes` are the kinds it can target; `lists` are those that a
+    strategic merge keeps by key; `aside` are fields of the shard that are read from the spec alone; `kept_when_refused`: what could
+    be built stays in force although routes answer 500.
+
+    Of policies for listeners: `apply` makes another listener of a listener.
     """
 
     name: str
-    field: str
-    routes: tuple[str, ...]
-    build: Callable[[Db, Effective[Any], ObjectRef], Built[Any]]
-    deprecated: Callable[[Any], Mapping[str, str]]
     plural: str
+    deprecated: Callable[[Any], Mapping[str, str]]
+    field: str = ""
+    routes: tuple[str, ...] = ()
+    build: Callable[[Db, Effective[Any], ObjectRef], Built[Any]] | None = None
+    apply: Callable[[Db, Effective[Any], Any], Built[Any]] | None = None
     lists: Keys = MappingProxyType({})
     aside: Mapping[str, Callable[[Any], Any]] = MappingProxyType({})
     kept_when_refused: bool = False
 
 
-KINDS: dict[str, Kind] = {}
-
 ROUTE_KINDS = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
+
+_KINDS: tuple[Kind, ...] = ()
+
+KINDS = {kind.name: kind for kind in _KINDS}
+FOR_ROUTES = {name: kind for name, kind in KINDS.items() if kind.build is not None}

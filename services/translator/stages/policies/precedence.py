@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from services.translator.stages.policies.effect import Laid, built
-from services.translator.stages.policies.kinds import KINDS
+from services.translator.stages.policies.kinds import FOR_ROUTES
 from services.translator.stages.policies.targets import Scope, holder, targets_of
 from shared.core.refs import ObjectRef
 from shared.incremental import Db, query
@@ -56,7 +56,7 @@ def route_policies(
     db: Db, kind: str, route: ObjectRef, rule: str | None, owner: ObjectRef, section: str, gateway: ObjectRef
 ) -> tuple[Laid, ...]:
     """The policies of a kind that a rule of a route has for itself, at one listener."""
-    if route.kind not in KINDS[kind].routes:
+    if route.kind not in FOR_ROUTES[kind].routes:
         return ()
     scopes = (Scope(route, rule), Scope(route)) if rule else (Scope(route),)
     own = (holder(db, kind, scope) for scope in scopes)
@@ -66,13 +66,11 @@ def route_policies(
 
 def at_listener(db: Db, owner: ObjectRef, section: str, gateway: ObjectRef) -> Policies | None:
     """What a listener names: the policies of all its routes that have none of their own."""
-    keys = {k.field: tuple(Laid(each.policy).key for each in held(db, name, owner, section, gateway)) for name, k in KINDS.items()}
+    keys = {k.field: tuple(Laid(each.policy).key for each in held(db, name, owner, section, gateway)) for name, k in FOR_ROUTES.items()}
     return Policies(**keys) if any(keys.values()) else None
 
 
 def at_route(db: Db, route: ObjectRef, rule: str | None, owner: ObjectRef, section: str, gateway: ObjectRef) -> Policies | None:
     """What a rule's routes name."""
-    keys = {
-        k.field: tuple(each.key for each in route_policies(db, name, route, rule, owner, section, gateway)) for name, k in KINDS.items()
-    }
-    return Policies(**keys) if any(keys.values()) else None
+    found = {kind.field: route_policies(db, name, route, rule, owner, section, gateway) for name, kind in FOR_ROUTES.items()}
+    return Policies(**{field: tuple(each.key for each in own) for field, own in found.items()}) if any(found.values()) else None

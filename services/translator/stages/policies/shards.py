@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from services.translator.stages.attach import attachments
 from services.translator.stages.gateways import served
 from services.translator.stages.policies.effect import Laid, shard
-from services.translator.stages.policies.kinds import KINDS
+from services.translator.stages.policies.kinds import FOR_ROUTES
 from services.translator.stages.policies.precedence import counts, laid
 from services.translator.stages.policies.targets import gateway_behind, holder, scopes
 from services.translator.stages.proxies import fleet_of
@@ -25,14 +25,14 @@ def _uses(db: Db, policy: ObjectRef) -> Iterator[tuple[ObjectRef, Laid]]:
             gateway = gateway_behind(db, scope.object)
             if served(db, gateway):
                 yield gateway, Laid(policy)
-        elif scope.object.kind in KINDS[policy.kind].routes:
+        elif scope.object.kind in FOR_ROUTES[policy.kind].routes:
             for each in attachments(db, scope.object):
                 for at in each.at:
                     yield each.gateway, laid(db, policy, at.point.owner, at.point.name, each.gateway)
 
 
 def policy_shards(db: Db, policy: ObjectRef) -> Mapping[tuple[GatewayRef, str], PolicyShard]:
-    if policy.kind not in KINDS:
+    if policy.kind not in FOR_ROUTES:
         return {}
     uses = dict.fromkeys(_uses(db, policy))
     return {(fleet_of(db, gateway), each.key): shard(db, each, gateway) for gateway, each in uses if counts(db, each, gateway)}

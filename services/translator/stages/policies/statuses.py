@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from services.translator.stages.attach import Attachment, attachments
 from services.translator.stages.conditions import Conditions, plain, sentence
 from services.translator.stages.gateways import served
+from services.translator.stages.judged import Judged
+from services.translator.stages.policies import listeners
+from services.translator.stages.policies.built import Built
 from services.translator.stages.policies.effect import Laid, built
 from services.translator.stages.policies.kinds import KINDS, ROUTE_KINDS, Kind
+from services.translator.stages.policies.listeners import having
 from services.translator.stages.policies.precedence import above
 from services.translator.stages.policies.relations import children
 from services.translator.stages.policies.targets import Scope, exists, gateway_behind, holder, scopes, targets_of
@@ -61,12 +65,18 @@ class _Told:
     def warn(self, ancestors: Iterable[Ancestor], reason: str, text: str) -> None:
         for each in ancestors:
             if text:
-                self.by_ancestor[each].set("Warning", True, reason, text)
+                conditions = self.by_ancestor[each]
+                before = conditions.reason("Warning")
+                together = reason if before in (None, reason) else "Warnings"
+                conditions.set("Warning", True, together, "; ".join(filter(None, (conditions.message("Warning"), text))))
 
-    def judge(self, ancestor: Ancestor, laid: Laid) -> bool:
-        """Says what is wrong with the policy at this ancestor's Gateway; whether nothing is. An unknown object is waited for a while."""
+    def judge(self, ancestor: Ancestor, work: Callable[[], Built[Any]]) -> bool:
+        """Says what is wrong with the policy at this ancestor; whether nothing is. An unknown object is waited for, but not for long."""
         try:
-            problems = built(self.db, laid, ancestor.gateway).problems
+            made = work()
+            problems = made.problems
+            for reason, text in made.warnings:
+                self.warn([ancestor], reason, text)
         except Pending as e:
             if not isinstance(e.key, ObjectRef) or self.db.get(LATE, e.key) is None:
                 raise
@@ -125,7 +135,7 @@ def _of_route(told: _Told, scope: Scope) -> None:
         return
     if targets_of(db, told.policy).merge_type is None:
         for ancestor in dict.fromkeys(ancestors):
-            told.judge(ancestor, Laid(told.policy))
+            told.judge(ancestor, lambda at=ancestor: built(db, Laid(told.policy), at.gateway))  # type: ignore[misc]
     else:
         for each in found:
             _merge(told, each)
@@ -153,7 +163,8 @@ def _merge(told: _Told, each: Attachment) -> None:
     for at in each.at:
         ancestor = Ancestor(each.gateway, at.point.owner, at.point.name)
         over = above(told.db, told.policy.kind, at.point.owner, at.point.name, each.gateway)
-        if told.judge(ancestor, Laid(told.policy, over.policy if over is not None else None)) and over is not None:
+        laid = Laid(told.policy, over.policy if over is not None else None)
+        if told.judge(ancestor, lambda laid=laid: built(told.db, laid, each.gateway)) and over is not None:  # type: ignore[misc]
             told.tell([ancestor], "Merged", f"Merged with policy {over.policy.namespace}/{over.policy.name}")
 
 
@@ -166,13 +177,22 @@ def _of_listeners(told: _Told, scope: Scope) -> None:
     if (fault := _fault(told, scope)) is not None:
         told.refuse([ancestor], *fault)
         return
-    told.judge(ancestor, Laid(told.policy))
+    if told.kind.apply is not None:
+        for each in having(db, fleet_of(db, gateway), told.policy, scope):
+            told.judge(ancestor, lambda each=each: _listener(db, each))  # type: ignore[misc]
+    else:
+        told.judge(ancestor, lambda: built(db, Laid(told.policy), gateway))
     told.accept([ancestor])
     _note(told, [ancestor])
     for condition, word, merged in (("Merged", "merged", True), ("Overridden", "overridden", False)):
         others = children(db, told.policy.kind, scope, merged=merged)
         text = f"This policy is being {word} by other {told.kind.plural} for {others}"
         told.tell([ancestor], condition, text if others else "")
+
+
+def _listener(db: Db, each: Judged) -> Built[Any]:
+    made = listeners.served(db, fleet_of(db, each.gateway), each.key)
+    return made if made is not None else Built(None)
 
 
 def _note(told: _Told, ancestors: Iterable[Ancestor]) -> None:
