@@ -22,6 +22,7 @@ from services.translator.stages.proxies import fleet_of
 from services.translator.stages.statuses import gateway_id, part, rejections
 from services.translator.stages.tables import LATE, POLICIES, ROUTES, settings
 from shared.api.gateway import GROUP
+from shared.api.unknown import unknown_fields
 from shared.core.refs import ObjectRef
 from shared.features.parts.problem import ACCEPTED
 from shared.incremental import Db, Pending
@@ -200,4 +201,6 @@ def _note(told: _Told, ancestors: Iterable[Ancestor]) -> None:
     row = told.db.get(POLICIES, told.policy)
     assert row is not None
     old = told.kind.deprecated(row.spec)
+    unknown = unknown_fields(row.written, type(row.spec))
+    told.warn(ancestors, "UnsupportedField", f"not supported yet, without effect: {', '.join(unknown[:10])}" if unknown else "")
     told.warn(ancestors, "DeprecatedField", "; ".join(f"{field} is deprecated, use {new} instead" for field, new in sorted(old.items())))
