@@ -12,6 +12,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from shared.features.route.direct_response.ir import DirectResponse
+from shared.ir import extension, security
 from shared.ir.base import IR
 from shared.ir.destination import BackendCluster, BackendClusterRef, Destination, DestinationSetting, EndpointsShard
 from shared.ir.gateway import GatewayShard, Xds
@@ -75,6 +76,19 @@ def unavailable(destination: Destination) -> int | None:
     if any(s.invalid for s in destination.settings):
         return 500
     return 503 if any(not s.endpoints for s in destination.settings) else 500
+
+
+def with_services(route: HttpRoute, endpoints: EndpointsOf) -> HttpRoute:
+    """The route with the endpoints of all services that its features ask."""
+
+    def whole(destination: Destination) -> Destination:
+        return joined(destination, endpoints)
+
+    if route.security is not None:
+        route = replace(route, security=security.with_destinations(route.security, whole))
+    if route.envoy_extensions is not None:
+        route = replace(route, envoy_extensions=extension.with_destinations(route.envoy_extensions, whole))
+    return route
 
 
 def resolved_route(route: HttpRoute, endpoints: EndpointsOf) -> HttpRoute:
@@ -153,7 +167,8 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
         listener = shards.get(key)
         if isinstance(listener, HttpListener):
             routes = ordered(route_shards(shards, key, HttpRouteShard), listener.preserve_route_order)
-            whole = (with_policies(resolved_route(r, endpoints), listener.policies, policy) for r in routes)
+            joined_in = (with_policies(resolved_route(r, endpoints), listener.policies, policy) for r in routes)
+            whole = (with_services(r, endpoints) for r in joined_in)
             shown = tuple(answering_500(r) for r in whole) if listener.refused else tuple(whole)
             listeners.append(replace(listener, policies=None, refused=False, routes=shown))
     tcp = []

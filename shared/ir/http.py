@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from shared.features.client.grpc.ir import GrpcSettings
 from shared.features.client.headers.ir import Headers, HostSettings
 from shared.features.client.health_check.ir import ClientHealthCheck
@@ -18,10 +20,12 @@ from shared.features.route.mirror.ir import MirrorPolicy
 from shared.features.route.redirect.ir import Redirect
 from shared.features.route.retry.ir import Retry
 from shared.features.route.url_rewrite.ir import UrlRewrite
+from shared.features.security.authorization.ir import GeoIpProvider
 from shared.features.traffic.http2.ir import Http2
 from shared.ir.base import IR
 from shared.ir.client import ClientSettings
 from shared.ir.destination import Destination
+from shared.ir.extension import ExtensionFeatures
 from shared.ir.match import AddHeader, StringMatch
 from shared.ir.metadata import ResourceMetadata
 from shared.ir.policy import Policies
@@ -71,6 +75,7 @@ class HttpRoute(IR, frozen=True):
     session_persistence: SessionPersistence | None = None
     cors: Cors | None = None
     security: SecurityFeatures | None = None
+    envoy_extensions: ExtensionFeatures | None = None
     traffic: Traffic | None = None
     use_client_protocol: bool = False
     stat_name: str | None = None
@@ -102,6 +107,7 @@ class HttpListener(ClientSettings, frozen=True, kw_only=True):
     http2: Http2 | None = None
     http3: Http3 | None = None
     health_check: ClientHealthCheck | None = None
+    geo_ip_provider: GeoIpProvider | None = msgspec.field(default=None, name="geoIPProvider")
     host: HostSettings | None = None
     match_backend_scheme: bool = False
     preserve_route_order: bool = False

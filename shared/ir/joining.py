@@ -61,6 +61,12 @@ def with_policies(route: HttpRoute, of_listener: Policies | None, policy: Policy
         found = security if isinstance(security, PolicyShard) else None
         changes["security"] = found.security if found is not None else None
         refused |= found is None or found.refuses
+    for shard in _chain(route.policies, of_listener, "envoy_extensions", policy):
+        if shard is not None and not shard.refuses:
+            changes["envoy_extensions"] = shard.envoy_extensions
+            break
+        # what is missing may be what keeps somebody out
+        refused = True
     if refused:
         changes["direct_response"] = _REFUSAL
     return replace(route, **changes)

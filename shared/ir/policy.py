@@ -6,6 +6,7 @@ So a Gateway's policy that is edited is one message, not one for each of 10,000 
 from __future__ import annotations
 
 from shared.ir.base import IR
+from shared.ir.extension import ExtensionFeatures
 from shared.ir.metadata import PolicyMetadata
 from shared.ir.security import SecurityFeatures
 from shared.ir.traffic import Traffic
@@ -29,5 +30,6 @@ class PolicyShard(IR, frozen=True):
     refuses: bool = False
     traffic: Traffic | None = None
     security: SecurityFeatures | None = None
+    envoy_extensions: ExtensionFeatures | None = None
     use_client_protocol: bool | None = None
     route_stat_name: str = ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from shared.features.security.authorization.ir import Authorization
 from shared.ir.base import IR
 from shared.ir.client import ClientSettings
 from shared.ir.destination import Destination
@@ -34,6 +35,7 @@ class TcpRoute(ClusterTraffic, frozen=True):
     name: str = ""
     tls: TcpTls | None = None
     destination: Destination | None = None
+    authorization: Authorization | None = None
     metadata: ResourceMetadata | None = None
     stat_name: str | None = None
     policies: Policies | None = None

@@ -27,6 +27,7 @@ def field(name: str, number: int, kind: str, *, repeated: bool = False) -> Field
     return made
 
 
+_OAUTH = "envoy.extensions.filters.http.oauth2.v3"
 _LB = "envoy/extensions/load_balancing_policies"
 
 MISSING: dict[str, Additions] = {
@@ -59,6 +60,22 @@ MISSING: dict[str, Additions] = {
                 ],
             ),
         ),
+    ),
+    "envoy/extensions/filters/http/ext_authz/v3/ext_authz.proto": Additions(
+        fields={"envoy.extensions.filters.http.ext_authz.v3.HttpService": (field("path_override", 10, "string"),)},
+    ),
+    "envoy/extensions/filters/http/oauth2/v3/oauth.proto": Additions(
+        fields={f"{_OAUTH}.OAuth2Config": (field("forward_id_token", 31, f".{_OAUTH}.OAuth2TokenForwarding"),)},
+        messages=(
+            DescriptorProto(name="OAuth2TokenForwarding", field=[field("header", 1, "string")]),
+            DescriptorProto(name="OAuth2PerRoute", field=[field("config", 1, f".{_OAUTH}.OAuth2Config")]),
+        ),
+    ),
+    "envoy/extensions/dynamic_modules/v3/dynamic_modules.proto": Additions(
+        fields={
+            "envoy.extensions.dynamic_modules.v3.DynamicModuleConfig": (field("module", 6, ".envoy.config.core.v3.AsyncDataSource"),),
+        },
+        imports=("envoy/config/core/v3/base.proto",),
     ),
 }
 

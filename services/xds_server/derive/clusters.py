@@ -12,6 +12,7 @@ from services.xds_server.derive.tables import (
     GATEWAYS,
     LISTENERS,
     OPTIONS,
+    POLICIES,
     ROUTES,
     SHARED,
     VALIDATE,
@@ -27,6 +28,8 @@ from services.xds_server.derive.tables import (
 )
 from services.xds_server.render import checks, destinations, endpoints, listeners
 from services.xds_server.render.destinations import ClusterPlan
+from services.xds_server.render.routes import services
+from services.xds_server.render.secrets import generic_secrets
 from services.xds_server.render.streams import EMPTY_CLUSTER, empty_cluster, leads_to
 from services.xds_server.render.tls import credential_secret, listener_secrets, setting_secrets
 from services.xds_server.render.types import (
@@ -45,7 +48,9 @@ from shared.features.route.credential_injection import xds as credential_injecti
 from shared.incremental import Collection, Db, query
 from shared.ir.assemble import joined, joined_setting, usable
 from shared.ir.destination import Destination, DestinationSetting
+from shared.ir.extension import ExtensionFeatures
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
+from shared.ir.security import SecurityFeatures
 from shared.ir.tcp import TcpListener, TcpRoute, TcpRouteShard
 from shared.ir.telemetry import AlsAccessLog, OpenTelemetryAccessLog, Tracing
 from shared.ir.traffic import ClusterTraffic
@@ -88,7 +93,8 @@ def plans_of_route(db: Db, key: str) -> Plans:
     http1 = http1_of(db, listener_of(key))
     out: Plans = {}
     for each in shard.routes if shard is not None else ():
-        if each.destination is None and not each.mirrors:
+        security, extensions = each.security, each.envoy_extensions
+        if each.destination is None and not each.mirrors and security is None and extensions is None:
             continue
         known = refs(each.destination)
         for mirror in each.mirrors:
@@ -98,7 +104,24 @@ def plans_of_route(db: Db, key: str) -> Plans:
                 # said with the route
                 continue
             out.setdefault(plan.name, (plan, known))
+        out = plans_of_services(db, security, extensions) | out
     return out
+
+
+def plans_of_services(db: Db, security: SecurityFeatures | None, extensions: ExtensionFeatures | None) -> Plans:
+    """The clusters of all services that filters ask."""
+    out: Plans = {}
+    for service in services(security, extensions):
+        to = joined(service.destination, lambda ref: shape(db, ref)) if service.destination is not None else None
+        plan = destinations.service_plan(service._replace(destination=to))
+        out.setdefault(plan.name, (plan, refs(service.destination)))
+    return out
+
+
+def plans_of_policy(db: Db, key: str) -> Plans:
+    """The clusters that a policy needs, once for all routes that it speaks for."""
+    policy = db.get(POLICIES, key)
+    return plans_of_services(db, policy.security, policy.envoy_extensions) if policy is not None else {}
 
 
 def plans_of_stream(db: Db, route: TcpRoute | UdpRoute) -> Plans:
@@ -196,11 +219,28 @@ def route_clusters(db: Db, key: str) -> Outputs:
         of = each.credential_injection
         if of is not None and credential_fault(db, each) is None:
             secrets[SECRET, credential_injection.secret_name(of)] = credential_secret(of, opener(db))
+        if each.security is not None:
+            with contextlib.suppress(Unrenderable):
+                secrets |= generic_secrets(each.security, opener(db))
     return clusters(db, plans_of_route(db, key)) | secrets
 
 
 def route_assignments(db: Db, key: str) -> Outputs:
     return assignments(db, plans_of_route(db, key))
+
+
+def policy_clusters(db: Db, key: str) -> Outputs:
+    policy = db.get(POLICIES, key)
+    secrets: dict[Need, Rendered] = {}
+    if policy is not None and policy.security is not None:
+        # one that cannot be opened is said with the policy
+        with contextlib.suppress(Unrenderable):
+            secrets = generic_secrets(policy.security, opener(db))
+    return clusters(db, plans_of_policy(db, key)) | secrets
+
+
+def policy_assignments(db: Db, key: str) -> Outputs:
+    return assignments(db, plans_of_policy(db, key))
 
 
 def shared_clusters(db: Db, key: str) -> Outputs:
@@ -256,6 +296,8 @@ CLUSTERS: Collection[Need, Rendered] = Collection("clusters", source=ROUTES, fn=
 ASSIGNMENTS: Collection[Need, Rendered] = Collection("assignments", source=ROUTES, fn=route_assignments)
 SHARED_CLUSTERS: Collection[Need, Rendered] = Collection("shared_clusters", source=SHARED, fn=shared_clusters)
 SHARED_ASSIGNMENTS: Collection[Need, Rendered] = Collection("shared_assignments", source=SHARED, fn=shared_assignments)
+POLICY_CLUSTERS: Collection[Need, Rendered] = Collection("policy_clusters", source=POLICIES, fn=policy_clusters)
+POLICY_ASSIGNMENTS: Collection[Need, Rendered] = Collection("policy_assignments", source=POLICIES, fn=policy_assignments)
 LISTENER_SECRETS: Collection[Need, Rendered] = Collection("listener_secrets", source=LISTENERS, fn=listener_secret_resources)
 GATEWAY_CLUSTERS: Collection[Need, Rendered] = Collection("gateway_clusters", source=GATEWAYS, fn=gateway_clusters)
 GATEWAY_RESOURCES: Collection[Need, Rendered] = Collection("gateway_resources", source=GATEWAYS, fn=gateway_resources)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
-from services.xds_server.derive.routes import FIRST_FILTER, ROUTE_OUTPUTS, ROUTES_OF_HOST, VIRTUAL_HOST_MESSAGE, RouteKey
+from services.xds_server.derive.routes import FILTERS, ROUTE_OUTPUTS, ROUTES_OF_HOST, VIRTUAL_HOST_MESSAGE, RouteKey
 from services.xds_server.derive.tables import (
     LISTENERS,
     OPTIONS,
+    POLICIES,
     VALIDATE,
     AnyListener,
     Outputs,
@@ -20,6 +21,7 @@ from services.xds_server.derive.tables import (
     gateway_tracing,
     opener,
     port_of,
+    policy_fault,
     positions,
 )
 from services.xds_server.render import checks, listeners, routes, streams
@@ -79,10 +81,13 @@ def listener_fault(db: Db, key: str) -> str | None:
 
 
 def shard_faults(db: Db) -> dict[str, tuple[str, ...]]:
-    """Key of a listener's or the Gateway's shard -> what of it is not served, and why."""
+    """Key of a listener's, a policy's or the Gateway's shard -> what of it is not served, and why."""
     found: dict[str, tuple[str, ...]] = {}
     for key in db.all_keys(LISTENERS):
         if (fault := listener_fault(db, key)) is not None:
+            found[key] = (fault,)
+    for key in db.all_keys(POLICIES):
+        if (fault := policy_fault(db, key)) is not None:
             found[key] = (fault,)
     faults = gateway_faults(db)
     return found | ({GATEWAY: faults} if faults else {})
@@ -207,12 +212,9 @@ def xds_listeners(db: Db, port: Port) -> Outputs:
         datagrams = listeners_at(db, keys[:1], UdpListener)
         return {(LISTENER, of.name): streams.udp_listener(of, udp_route(db, key), log) for key, of in datagrams.items()}
     members = listeners_at(db, keys, HttpListener)
-    filters: list[dict[str, Fields]] = []
+    filters: list[Mapping[str, Fields]] = []
     for key in members:
-        own = {name for names in db.group(ROUTE_OUTPUTS, RouteKey("named", key)).values() for name in names}
-        wanted = (*listeners.FILTER_ORDER, *sorted(own))
-        found: dict[str, Fields | None] = {name: db.fold(FIRST_FILTER, RouteKey("filter", key, name)) for name in wanted}
-        filters.append({name: f for name, f in found.items() if f is not None})
+        filters.append(db.fold(FILTERS, RouteKey("filters", key)))
     stream = [(of, tcp_routes(db, key)) for key, of in listeners_at(db, keys, TcpListener).items()]
     names = [*(of.name for of in members.values()), *(of.name for of, _ in stream)]
     http, traced, order = list(members.values()), gateway_tracing(db), gateway_filter_order(db)

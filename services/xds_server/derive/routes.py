@@ -22,8 +22,9 @@ from services.xds_server.derive.tables import (
     shape,
 )
 from services.xds_server.render import checks, routes
-from services.xds_server.render.parts import JoinParts, Only, Part, Parts
+from services.xds_server.render.parts import JoinParts, Named, Only, Part, Parts, Unite
 from services.xds_server.render.routes import USUAL, Ways
+from services.xds_server.render.secrets import opened
 from services.xds_server.render.tls import credential_secret
 from services.xds_server.render.types import (
     digest,
@@ -33,14 +34,14 @@ from shared.features.client.timeout import xds as timeout
 from shared.features.parts.xds_values import Unrenderable
 from shared.features.route.direct_response.ir import DirectResponse
 from shared.features.route.direct_response.xds import body
-from shared.incremental import Collection, Db, MinBy, fold, query
+from shared.incremental import Collection, Db, fold, query
 from shared.ir.assemble import answering_500, resolved_route
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
 from shared.ir.joining import with_policies, with_stream_policies
 from shared.ir.order import match_key, order_key
 from shared.ir.tcp import TcpRouteShard
 from shared.ir.udp import UdpRouteShard
-from shared.xds.message import BadMessage, Fields
+from shared.xds.message import TYPE_PREFIX, BadMessage, Fields
 
 # Envoy's own limit
 DIRECT_RESPONSE_LIMIT = 4096
@@ -50,15 +51,14 @@ _ROUTE_ENTRY_MESSAGE = "envoy.config.route.v3.Route"
 
 
 class RouteKey(NamedTuple):
-    """What a value of ROUTE_OUTPUTS is: a `host` or a `filter` of a listener (`named`: which have names of their own), its `stream` routes,
-    or a shard's `problem`."""
+    """What a value of ROUTE_OUTPUTS is: a `host` of a listener, `filters` that it needs, its `stream` routes, or a shard's `problem`."""
 
-    kind: Literal["host", "filter", "named", "stream", "problem"]
+    kind: Literal["host", "filters", "stream", "problem"]
     of: str
     name: str = ""
 
 
-RouteValue = Parts | Fields | tuple[str, ...] | TcpRouteShard | UdpRouteShard
+RouteValue = Parts | Named | tuple[str, ...] | TcpRouteShard | UdpRouteShard
 
 
 def resolved(db: Db, listener_key: str, route: HttpRoute) -> HttpRoute:
@@ -132,6 +132,17 @@ def refused(route: HttpRoute) -> HttpRoute:
     )
 
 
+def filter_fault(filter: Fields) -> str | None:
+    """What Envoy would refuse in a filter. Of pieces that are shared nothing is known before they are put together."""
+    config = filter.get("typed_config")
+    return _config_fault(config["type_url"], config["value"]) if config is not None else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _config_fault(type_url: str, value: bytes) -> str | None:
+    return checks.found(type_url.removeprefix(TYPE_PREFIX), value)
+
+
 def checked(route: HttpRoute, validate: bool, ways: Ways = USUAL) -> tuple[bytes | None, str | None]:
     """Serialised Route, and what is wrong with it. Where its match cannot stand either, there is no route at all."""
     try:
@@ -158,7 +169,7 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
     by_age = order_key(shard.order)
     of_all = ways(db, listener)
     hosts: dict[str, list[Part]] = {}
-    filters: dict[str, Fields] = {}
+    filters = Named()
     problems: list[str] = []
     for n, each in enumerate(shard.routes):
         if validate and (bad := host_fault(each.hostname)) is not None:
@@ -169,6 +180,16 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
         if (bad := credential_fault(db, route)) is not None:
             problems.append(f"{each.name}: {bad}")
             route = refused(route)
+        try:
+            if each.security is not None:
+                route = replace(route, security=opened(each.security, opener(db)))
+            needed = routes.filters(route)
+            bad = next((f for f in map(filter_fault, needed.values()) if f is not None), None) if validate else None
+        except (Unrenderable, BadMessage) as e:
+            needed, bad = {}, str(e)
+        if bad is not None:
+            problems.append(f"{each.name}: {bad}")
+            route, needed = refused(route), {}
         data, fault = checked(answering_500(route) if of_all.refuses else route, validate, of_all)
         if fault is not None:
             problems.append(f"{each.name}: {fault}")
@@ -176,16 +197,15 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
             problems.append(f"{each.name}: an endpoint without an address")
         if data is None:
             continue
-        if fault is None:
-            filters = routes.filters(route) | filters
+        for name, filter in needed.items() if fault is None else ():
+            filters.setdefault(name, filter)
         order = ((by_age, n) if of_all.as_written else (match_key(each), by_age, n),)
         size = len(body(route.direct_response)) if fault is None and route.direct_response is not None else 0
         part = Part(order, framed(_ROUTES_FIELD, data), digest(data + repr(order).encode()), size if size > DIRECT_RESPONSE_LIMIT else 0)
         hosts.setdefault(each.hostname, []).append(part)
     out: dict[RouteKey, RouteValue] = {RouteKey("host", listener, host): Parts(parts) for host, parts in hosts.items()}
-    out |= {RouteKey("filter", listener, name): f for name, f in filters.items()}
-    if own := tuple(name for name in filters if "/" in name):
-        out[RouteKey("named", listener)] = own
+    if filters:
+        out[RouteKey("filters", listener)] = filters
     if problems:
         out[RouteKey("problem", key)] = tuple(problems)
     return out
@@ -193,4 +213,5 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
 
 ROUTE_OUTPUTS: Collection[RouteKey, Any] = Collection("route_outputs", source=ROUTES, fn=route_outputs)
 ROUTES_OF_HOST = fold(ROUTE_OUTPUTS, "joined", Only(Parts, JoinParts()))
-FIRST_FILTER = fold(ROUTE_OUTPUTS, "first", Only(dict, MinBy(lambda _: 0)))
+FILTERS = fold(ROUTE_OUTPUTS, "filters", Only(Named, Unite()))
+"""All that the routes of a listener need there. A listener is rendered again only if this comes out different."""

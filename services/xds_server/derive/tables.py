@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from services.xds_server.render.secrets import opened
 from services.xds_server.render.tls import OpenSecret, certificate_secret
 from services.xds_server.render.tracing import tracing
 from services.xds_server.render.types import (
@@ -162,7 +163,24 @@ def listener_policies(db: Db, listener_key: str) -> Policies | None:
 
 
 def policy(db: Db, key: str) -> PolicyShard | None:
-    return db.get(POLICIES, key)
+    """A policy as its routes get it: its secrets opened, or in place of one whose secrets cannot be opened a refusal."""
+    return _opened(db, key)[0]
+
+
+def policy_fault(db: Db, key: str) -> str | None:
+    """Why a policy cannot be carried out."""
+    return _opened(db, key)[1]
+
+
+@query
+def _opened(db: Db, key: str) -> tuple[PolicyShard | None, str | None]:
+    shard = db.get(POLICIES, key)
+    if shard is None or shard.security is None:
+        return shard, None
+    try:
+        return replace(shard, security=opened(shard.security, opener(db))), None
+    except Unrenderable as e:
+        return replace(shard, security=None, refuses=True), str(e)
 
 
 def port_of(listener: AnyListener) -> Port:

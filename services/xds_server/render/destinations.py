@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from services.xds_server.render.tls import tls_needs, upstream_socket
+from services.xds_server.render.tls import public_socket, tls_needs, upstream_socket
 from services.xds_server.render.types import CLUSTER, ENDPOINT, Need, Rendered, rendered
 from shared.features.client.http1 import xds as http1_options
 from shared.features.client.http1.ir import Http1
+from shared.features.parts.external import Service, place
 from shared.features.parts.xds_values import given, metadata, wrapped
 from shared.features.route.credential_injection import xds as credential_injection
 from shared.features.route.credential_injection.ir import CredentialInjection
@@ -22,7 +23,7 @@ from shared.features.traffic.proxy_protocol import xds as proxy_protocol
 from shared.features.traffic.tcp_keepalive import xds as tcp_keepalive
 from shared.features.traffic.timeout import xds as timeout
 from shared.ir.assemble import weights
-from shared.ir.destination import Destination, DestinationSetting
+from shared.ir.destination import Destination, DestinationSetting, Endpoint
 from shared.ir.gateway import Metrics
 from shared.ir.http import HttpRoute
 from shared.ir.metadata import ResourceMetadata
@@ -45,6 +46,24 @@ class ClusterPlan(NamedTuple):
     http1: Http1 | None = None
     of_route: bool = True
     prefer_local: bool = False
+    public_host: str = ""
+    """Where not empty: TLS to the host of that name, which the system's authorities vouch for."""
+
+
+def service_plan(service: Service) -> ClusterPlan:
+    """The cluster of a service that the proxy itself asks."""
+    traffic = service.traffic or ClusterTraffic()
+    to = service.destination
+    if to is not None and to.settings:
+        return ClusterPlan(to.name, to.settings, to.metadata, traffic=traffic, of_route=False)
+    at = place(service.url)
+    setting = DestinationSetting(
+        name=f"{at.cluster}/backend/-1",
+        weight=1,
+        address_type="IP" if at.by_address else "FQDN",
+        endpoints=(Endpoint(host=at.host, port=at.port),),
+    )
+    return ClusterPlan(at.cluster, (setting,), None, traffic=traffic, of_route=False, public_host=at.host if at.tls else "")
 
 
 def per_setting(destination: Destination, zones: bool = False) -> bool:
@@ -132,6 +151,8 @@ def cluster(
     fields |= health_check.on_cluster(plan.traffic.health_check, plan.hostname, health_log)
     needs: list[Need] = [n for t in tls for n in tls_needs(t)]
     fields |= _sockets(plan, auto_sni=auto_sni, auto_http=auto_http)
+    if plan.public_host:
+        fields["transport_socket"] = public_socket(plan.public_host)
     fields |= _protocol_options(plan, auto_http=auto_http, auto_sni=auto_sni)
     fields |= _discovery(plan, assignment)
     if uses_eds(plan):

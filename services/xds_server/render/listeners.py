@@ -6,7 +6,7 @@ filter chain, and a RouteConfiguration named after the first of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from services.xds_server.render import streams
 from services.xds_server.render.accesslog import access_logs
@@ -25,7 +25,10 @@ from shared.features.client.proxy_protocol import xds as proxy_protocol
 from shared.features.client.scheme import xds as scheme
 from shared.features.client.tcp_keepalive import xds as tcp_keepalive
 from shared.features.client.timeout import xds as timeout
+from shared.features.parts.per_route import PIECE
 from shared.features.parts.xds_values import config_source, given, wrapped
+from shared.features.security.authorization import places
+from shared.features.security.jwt import xds as jwt
 from shared.features.traffic.http2 import xds as http2
 from shared.ir.gateway import AccessLog, ReadyListener
 from shared.ir.http import HttpListener
@@ -44,17 +47,37 @@ _FINGERPRINTS = {"JA3": "enable_ja3_fingerprinting", "JA4": "enable_ja4_fingerpr
 FILTER_ORDER = {
     "envoy.filters.http.health_check": 1,
     "envoy.filters.http.cors": 3,
+    "envoy.filters.http.csrf": 4,
     "envoy.filters.http.header_mutation": 5,
+    "envoy.filters.http.ext_authz": 6,
+    "envoy.filters.http.api_key_auth": 7,
+    "envoy.filters.http.basic_auth": 8,
+    "envoy.filters.http.oauth2": 9,
+    "envoy.filters.http.jwt_authn": 10,
     "envoy.filters.http.stateful_session": 11,
+    "envoy.filters.http.lua": 13,
+    "envoy.filters.http.ext_proc": 100,
+    "envoy.filters.http.wasm": 200,
+    "envoy.filters.http.dynamic_modules": 250,
+    "envoy.filters.http.geoip": 300,
+    "envoy.filters.http.rbac": 301,
     "envoy.filters.http.grpc_web": 305,
     "envoy.filters.http.grpc_stats": 306,
     "envoy.filters.http.credential_injector": 307,
     "envoy.filters.http.router": 310,
 }
 _OTHER_FILTERS = 50
+# several of these in one policy stand in the order in which it lists them: the last part of their names
+_NUMBERED = frozenset(f"envoy.filters.http.{kind}" for kind in ("lua", "ext_proc", "wasm", "dynamic_modules"))
+
+# filters that all routes of a listener share: each adds pieces, and here they are put together
+SHARED: Mapping[str, Callable[[HttpListener, Mapping[str, Mapping[str, Fields]]], Fields | None]] = {
+    jwt.NAME: lambda _, pieces: jwt.whole(pieces),
+    places.NAME: places.whole,
+}
 
 Filters = Mapping[str, Fields]
-"""Name -> HttpFilter that the routes of a filter chain need."""
+"""Name -> HttpFilter that the routes of a filter chain need, or name of a piece -> what of a shared one."""
 
 
 def route_config_names(listeners: Sequence[HttpListener]) -> list[str]:
@@ -188,7 +211,7 @@ def _hcm(of: HttpListener, filters: Filters, log: AccessLog | None, traced: Trac
             "http2_protocol_options": http2_options,
             "common_http_protocol_options": connections | timeout.on_connections(of.timeout) | connection.on_connections(of.connection),
             "request_id_extension": _request_ids(of.request_id),
-            "http_filters": [*_ordered({**filters, **own}, order), router(log, suppress)],
+            "http_filters": [*_ordered({**assembled(of, filters), **own}, order), router(log, suppress)],
         }
         | ip_detection.on_hcm(of.client_ip_detection)
         | headers.on_hcm(of.headers, of.host)
@@ -224,12 +247,34 @@ def _kind(filter: str) -> str:
     return filter.partition("/")[0]
 
 
+def _usual(filter: str) -> int:
+    number = filter.rpartition("/")[2] if _kind(filter) in _NUMBERED else ""
+    return FILTER_ORDER.get(_kind(filter), _OTHER_FILTERS) + (int(number) if number.isdigit() else 0)
+
+
+def assembled(of: HttpListener, filters: Filters) -> Filters:
+    """Whole filters alone: those that came in pieces are put together."""
+    out: dict[str, Fields] = {}
+    pieces: dict[str, dict[str, dict[str, Fields]]] = {}
+    for name, fields in filters.items():
+        filter, _, rest = name.partition(PIECE)
+        field, _, entry = rest.partition(PIECE)
+        if rest:
+            pieces.setdefault(filter, {}).setdefault(field, {})[entry] = fields
+        else:
+            out[name] = fields
+    for filter, found in pieces.items():
+        if (made := SHARED[filter](of, found)) is not None:
+            out[filter] = made
+    return out
+
+
 def _ordered(filters: Filters, order: Sequence[FilterPosition]) -> list[Fields]:
     """The filters in their usual order, then moved as the Gateway wishes, one wish after the other.
 
     All of a kind move together. A wish about a filter that is not there is void; the router, which must stand last, is not among them.
     """
-    names = sorted(filters, key=lambda n: (FILTER_ORDER.get(_kind(n), _OTHER_FILTERS), n))
+    names = sorted(filters, key=lambda n: (_usual(n), n))
     for wish in order:
         moved = [n for n in names if _kind(n) == wish.name]
         rest = [n for n in names if _kind(n) != wish.name]

@@ -6,7 +6,8 @@ A protobuf repeated field is the concatenation of its members, so one changed ro
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from shared.incremental.folds import FoldKind
@@ -122,3 +123,38 @@ class Only:
 
     def start(self) -> _Only:
         return _Only(self._kind, self._inner)
+
+
+class Named(dict[str, Any]):
+    """Things by name that one source needs to be somewhere, once for all who need them."""
+
+
+class _Uniting:
+    def __init__(self) -> None:
+        self._values: dict[str, tuple[list[Any], dict[Any, Any]]] = {}
+
+    def add(self, key: Any, value: Named) -> None:
+        for name, each in value.items():
+            keys, values = self._values.setdefault(name, ([], {}))
+            insort(keys, key)
+            values[key] = each
+
+    def remove(self, key: Any, value: Named) -> None:
+        for name in value:
+            keys, values = self._values[name]
+            del keys[bisect_left(keys, key)]
+            del values[key]
+            if not keys:
+                del self._values[name]
+
+    def result(self) -> dict[str, Any]:
+        return {name: values[keys[0]] for name, (keys, values) in sorted(self._values.items())}
+
+
+class Unite:
+    """Fold over Named: everything that any member names; where several say different things, what the least source key says."""
+
+    empty: Mapping[str, Any] = MappingProxyType({})
+
+    def start(self) -> _Uniting:
+        return _Uniting()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from services.xds_server.render.destinations import per_setting
 from shared.features.client.http3 import xds as http3
+from shared.features.extension.dynamic_module import xds as dynamic_module
+from shared.features.extension.ext_proc import xds as ext_proc
+from shared.features.extension.lua import xds as lua
+from shared.features.extension.wasm import xds as wasm
+from shared.features.parts.external import Service
 from shared.features.parts.xds_values import Unrenderable, given, metadata, string_matcher, wrapped
 from shared.features.route.cors import xds as cors
 from shared.features.route.credential_injection import xds as credential_injection
@@ -18,13 +23,23 @@ from shared.features.route.retry import xds as retry
 from shared.features.route.session_persistence import xds as session_persistence
 from shared.features.route.timeouts import xds as timeouts
 from shared.features.route.url_rewrite import xds as url_rewrite
+from shared.features.security.api_key_auth import xds as api_key_auth
+from shared.features.security.authorization import places
+from shared.features.security.authorization import xds as authorization
+from shared.features.security.basic_auth import xds as basic_auth
+from shared.features.security.csrf import xds as csrf
+from shared.features.security.ext_auth import xds as ext_auth
+from shared.features.security.jwt import xds as jwt
+from shared.features.security.oidc import xds as oidc
 from shared.features.traffic.http_upgrade import xds as http_upgrade
 from shared.features.traffic.load_balancer import xds as load_balancer
 from shared.features.traffic.timeout import xds as timeout
 from shared.ir.assemble import weights
 from shared.ir.destination import Destination
+from shared.ir.extension import ExtensionFeatures
 from shared.ir.http import HttpListener, HttpRoute
 from shared.ir.match import StringMatch
+from shared.ir.security import SecurityFeatures
 from shared.xds.message import Fields
 
 INVALID_CLUSTER = "invalid-backend-cluster"
@@ -41,8 +56,48 @@ PER_ROUTE: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (
     cors.per_route,
     session_persistence.per_route,
     credential_injection.per_route,
+    csrf.per_route,
+    ext_auth.per_route,
+    api_key_auth.per_route,
+    basic_auth.per_route,
+    oidc.per_route,
+    jwt.per_route,
+    authorization.per_route,
+    lua.per_route,
+    ext_proc.per_route,
+    wasm.per_route,
+    dynamic_module.per_route,
 )
-FILTERS: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (cors.filters, session_persistence.filters, credential_injection.filters)
+FILTERS: tuple[Callable[[HttpRoute], Mapping[str, Fields]], ...] = (
+    cors.filters,
+    session_persistence.filters,
+    credential_injection.filters,
+    csrf.filters,
+    ext_auth.filters,
+    api_key_auth.filters,
+    basic_auth.filters,
+    oidc.filters,
+    jwt.filters,
+    places.filters,
+    authorization.filters,
+    lua.filters,
+    ext_proc.filters,
+    wasm.filters,
+    dynamic_module.filters,
+)
+"""Filters by name, or pieces of filters that all routes of a listener share (shared/features/parts/per_route.py)."""
+
+
+SERVICES_OF_SECURITY: tuple[Callable[[SecurityFeatures], Iterator[Service]], ...] = (jwt.services, oidc.services, ext_auth.services)
+SERVICES_OF_EXTENSIONS: tuple[Callable[[ExtensionFeatures], Iterator[Service]], ...] = (ext_proc.services, dynamic_module.services)
+
+
+def services(security: SecurityFeatures | None, extensions: ExtensionFeatures | None) -> Iterator[Service]:
+    """Every service beside the backends that filters ask."""
+    for of in SERVICES_OF_SECURITY if security is not None else ():
+        yield from of(security)  # type: ignore[arg-type]  # not None, as just said
+    for to in SERVICES_OF_EXTENSIONS if extensions is not None else ():
+        yield from to(extensions)  # type: ignore[arg-type]  # likewise
 
 
 class Ways(NamedTuple):
@@ -80,7 +135,7 @@ def route(ir: HttpRoute, ways: Ways = USUAL) -> Fields:
 
 
 def filters(ir: HttpRoute) -> dict[str, Fields]:
-    """Name -> HttpFilter that this route needs on its listener."""
+    """Name -> HttpFilter that this route needs on its listener, or name of a piece -> what it adds to a filter there."""
     return {k: v for each in FILTERS for k, v in each(ir).items()}
 
 

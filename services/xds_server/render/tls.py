@@ -138,6 +138,16 @@ def upstream_socket(tls: UpstreamTls, *, auto_sni: bool, dynamic: bool) -> Field
     return {"name": "envoy.transport_sockets.tls", "typed_config": pack(f"{_TLS}.UpstreamTlsContext", context)}
 
 
+def public_socket(host: str) -> Fields:
+    """TransportSocket towards a host of the internet."""
+    common: Fields = {
+        "tls_params": {"tls_maximum_protocol_version": "TLSv1_3"},
+        "validation_context": {"trusted_ca": {"filename": SYSTEM_CA_FILE}},
+    }
+    context: Fields = {"sni": host, "common_tls_context": common}
+    return {"name": "envoy.transport_sockets.tls", "typed_config": pack(f"{_TLS}.UpstreamTlsContext", context)}
+
+
 def certificate_secret(certificate: TlsCertificate, open_secret: OpenSecret) -> Rendered:
     """SDS secret of a certificate with its private key; Unrenderable where the key cannot be opened."""
     try:
