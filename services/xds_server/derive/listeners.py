@@ -20,8 +20,8 @@ from services.xds_server.derive.tables import (
     gateway_metrics,
     gateway_tracing,
     opener,
-    port_of,
     policy_fault,
+    port_of,
     positions,
 )
 from services.xds_server.render import checks, listeners, routes, streams
