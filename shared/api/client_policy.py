@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from shared.api.targets import PolicyTargets
+from shared.api.targets import PolicyObject, PolicyTargets
 from shared.features.client.connection.spec import ClientConnectionSpec
 from shared.features.client.grpc.spec import GrpcSpec
 from shared.features.client.headers.spec import HeadersSpec
@@ -39,3 +39,7 @@ class ClientTrafficPolicySpec(PolicyTargets, frozen=True):
     grpc: GrpcSpec | None = None
     health_check: ClientHealthCheckSpec | None = None
     scheme: Scheme | None = None
+
+
+class ClientTrafficPolicy(PolicyObject, frozen=True, kw_only=True):
+    spec: ClientTrafficPolicySpec

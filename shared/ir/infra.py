@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from shared.features.client.http3.ir import Http3
 from shared.ir.base import IR
 from shared.ir.telemetry import MetricSink
 
@@ -23,6 +24,7 @@ class ProxyListener(IR, frozen=True):
     name: str
     address: str | None = None
     ports: tuple[ListenerPort, ...] = ()
+    http3: Http3 | None = None
 
 
 class OwnerReference(IR, frozen=True):

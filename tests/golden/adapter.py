@@ -39,7 +39,10 @@ def settings_of(settings: dict[str, Any]) -> TranslatorSettings:
     )
 
 
-_AGED = ("Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "EndpointSlice", "BackendTLSPolicy")
+_AGED = (
+    *("Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "EndpointSlice"),
+    *("BackendTLSPolicy", "ClientTrafficPolicy"),
+)
 
 
 def with_ages(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -107,7 +110,9 @@ def merged_statuses(parts: Iterable[StatusPart | None], objects: list[dict[str, 
         if "parents" in status:
             status["parents"].sort(key=lambda p: order.index(p["parentRef"]) if p["parentRef"] in order else len(order))
         found.append({"kind": ref.kind, "namespace": ref.namespace, "name": ref.name, "status": json.loads(encode(status))})
-    return found
+    # a policy that concerns nobody is told nothing; cases show that as an empty status
+    silent = (ref for ref in specs if ref.kind.endswith("Policy") and ref not in by_ref)
+    return found + [{"kind": ref.kind, "namespace": ref.namespace, "name": ref.name, "status": {}} for ref in silent]
 
 
 def render(ir: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from services.translator.stages.gateways import gateway_row, members, served
 from services.translator.stages.judged import judged
 from services.translator.stages.listener_ir import KEYS, address, container_port
 from services.translator.stages.metadata import resource_metadata
+from services.translator.stages.policies.listeners import speaks_http3
 from services.translator.stages.proxies import class_proxy, effective
 from services.translator.stages.tables import (
     OWNER_CLASS,
@@ -134,5 +135,5 @@ def _ports(db: Db, fleet: GatewayRef) -> list[ProxyListener]:
         if each.ready and (port, transport) not in found:
             target = container_port(db, port, effective(db, each.gateway).spec)
             ports = (ListenerPort(name=f"{protocol.lower()}-{port}", protocol=protocol, service_port=port, container_port=target),)
-            found[port, transport] = ProxyListener(name=each.ir_name, ports=ports)
+            found[port, transport] = ProxyListener(name=each.ir_name, ports=ports, http3=speaks_http3(db, fleet, each.key))
     return list(found.values())

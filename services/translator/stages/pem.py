@@ -91,6 +91,26 @@ def authorities(data: bytes, now: float) -> tuple[bytes, list[str]]:
     return good, faults
 
 
+def split(data: bytes) -> tuple[bytes, ...]:
+    """A bundle's members one by one, written canonically."""
+    return tuple(encode(label, der) for label, der in blocks(data))
+
+
+def revocation_fault(data: bytes, now: float) -> str | None:
+    """Why a list of revoked certificates cannot be used; the first one of several is looked at."""
+    found = blocks(data)
+    if not found:
+        return "unable to decode pem data for CRL"
+    try:
+        crl = x509.load_der_x509_crl(found[0][1])
+    except ValueError as e:
+        return f"failed to parse CRL: {e}"
+    at = datetime.fromtimestamp(now, UTC)
+    if crl.next_update_utc is not None and at > crl.next_update_utc:
+        return f"CRL is expired (next update was due at {crl.next_update_utc})"
+    return f"CRL is not yet valid (this update starts at {crl.last_update_utc})" if at < crl.last_update_utc else None
+
+
 def _public(key: bytes) -> PublicKeyTypes:
     found = blocks(key)
     private = next((b for b in found if b[0] in _KEYS), found[0] if found else None)
