@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 from shared.core.refs import ObjectRef
@@ -25,6 +26,10 @@ class Effective(NamedTuple, Generic[S]):
 
 Failing = Literal["refused", "served", "void"]
 """What problems do to traffic: routes answer 500; what could be built is served; or the policy counts as not there at all."""
+
+
+Routed = Callable[[], Sequence[str]]
+"""The hostnames of a listener's routes, asked for only where they count."""
 
 
 class Built(NamedTuple, Generic[R]):

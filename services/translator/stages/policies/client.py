@@ -5,12 +5,12 @@ A part that cannot be translated refuses the listener's routes; the rest of what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from services.translator.stages.policies.built import Built, Effective, Warned
+from services.translator.stages.policies.built import Built, Effective, Routed
 from services.translator.stages.policies.references import lookup
 from shared.api.client_policy import ClientTrafficPolicySpec
 from shared.features.client.connection import translate as connection
@@ -36,8 +36,6 @@ from shared.ir.udp import UdpListener
 
 L = TypeVar("L", bound=HttpListener | TcpListener | UdpListener)
 Spec = ClientTrafficPolicySpec
-Routed = Callable[[], Sequence[str]]
-"""The hostnames of a listener's routes, asked for only where they count."""
 
 
 def build(db: Db, effective: Effective[Spec], listener: L, routed: Routed) -> Built[L]:
@@ -79,15 +77,19 @@ def _checks_clients(spec: Spec) -> bool:
     return spec.tls is not None and spec.tls.client_validation is not None
 
 
-def _warnings(spec: Spec, listener: HttpListener | TcpListener) -> tuple[Warned, ...]:
+def _warnings(spec: Spec, listener: HttpListener | TcpListener) -> tuple[tuple[str, str], ...]:
+    found = []
     if isinstance(listener, HttpListener) and http3.withheld(spec.http3, listener.tls is not None, _checks_clients(spec)):
-        return (Warned("UnsupportedHTTP3ClientValidation", "Envoy does not support downstream client TLS validation over QUIC"),)
-    return ()
+        text = f"HTTP/3 is disabled for listener {listener.name}: Envoy cannot check client certificates over QUIC"
+        found.append(("UnsupportedHTTP3ClientValidation", text))
+    if fields := connection.unsupported(spec.connection):
+        found.append(("UnsupportedField", f"not supported, without effect: {', '.join(f'spec.{f}' for f in fields)}"))
+    return tuple(found)
 
 
-def unsupported(spec: Spec) -> tuple[str, ...]:
-    """Fields that are without effect."""
-    return tuple(f"spec.{field}" for field in connection.unsupported(spec.connection))
+def speaks_http3(spec: Spec) -> bool:
+    """Whether HTTPS listeners of the policy are reached over UDP, too."""
+    return http3.translate(spec.http3, True, _checks_clients(spec)) is not None
 
 
 def deprecated(spec: Spec) -> Mapping[str, str]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from services.translator.stages.policies.built import Built, Effective
+from services.translator.stages.policies import client
+from services.translator.stages.policies.built import Built, Effective, Routed
 from shared.core.merging import Keys
 from shared.core.refs import ObjectRef
 from shared.incremental import Db
@@ -20,7 +21,7 @@ class Kind(NamedTuple):
     strategic merge keeps by key; `aside` are fields of the shard that are read from the spec alone; `kept_when_refused`: what could
     be built stays in force although routes answer 500.
 
-    Of policies for listeners: `apply` makes another listener of a listener.
+    Of policies for listeners: `apply` makes another listener of a listener, and may ask for the hostnames of its routes.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Kind(NamedTuple):
     field: str = ""
     routes: tuple[str, ...] = ()
     build: Callable[[Db, Effective[Any], ObjectRef], Built[Any]] | None = None
-    apply: Callable[[Db, Effective[Any], Any], Built[Any]] | None = None
+    apply: Callable[[Db, Effective[Any], Any, Routed], Built[Any]] | None = None
     lists: Keys = MappingProxyType({})
     aside: Mapping[str, Callable[[Any], Any]] = MappingProxyType({})
     kept_when_refused: bool = False
@@ -37,7 +38,7 @@ class Kind(NamedTuple):
 
 ROUTE_KINDS = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
 
-_KINDS: tuple[Kind, ...] = ()
+_KINDS: tuple[Kind, ...] = (Kind("ClientTrafficPolicy", "clientTrafficPolicies", client.deprecated, apply=client.build),)
 
 KINDS = {kind.name: kind for kind in _KINDS}
 FOR_ROUTES = {name: kind for name, kind in KINDS.items() if kind.build is not None}

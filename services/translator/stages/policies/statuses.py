@@ -14,7 +14,7 @@ from services.translator.stages.policies import listeners
 from services.translator.stages.policies.built import Built
 from services.translator.stages.policies.effect import Laid, built
 from services.translator.stages.policies.kinds import KINDS, ROUTE_KINDS, Kind
-from services.translator.stages.policies.listeners import having
+from services.translator.stages.policies.listeners import Held, forbidden, having
 from services.translator.stages.policies.precedence import above
 from services.translator.stages.policies.relations import children
 from services.translator.stages.policies.targets import Scope, exists, gateway_behind, holder, scopes, targets_of
@@ -68,8 +68,9 @@ class _Told:
             if text:
                 conditions = self.by_ancestor[each]
                 before = conditions.reason("Warning")
-                together = reason if before in (None, reason) else "Warnings"
-                conditions.set("Warning", True, together, "; ".join(filter(None, (conditions.message("Warning"), text))))
+                together = reason if before in (None, reason) else "MultipleWarnings"
+                texts = (conditions.message("Warning") or "").split("; ")
+                conditions.set("Warning", True, together, "; ".join(filter(None, dict.fromkeys((*texts, text)))))
 
     def judge(self, ancestor: Ancestor, work: Callable[[], Built[Any]]) -> bool:
         """Says what is wrong with the policy at this ancestor; whether nothing is. An unknown object is waited for, but not for long."""
@@ -87,9 +88,9 @@ class _Told:
         return not problems
 
 
-def _order(scope: Scope) -> tuple[bool, bool]:
+def _order(scope: Scope) -> tuple[bool, bool, bool]:
     """What is more specific is looked at first."""
-    return (scope.object.kind not in ROUTE_KINDS, scope.section is None)
+    return (scope.object.kind not in ROUTE_KINDS, scope.section is None, scope.object.kind == "Gateway")
 
 
 def policy_status(db: Db, policy: ObjectRef) -> Mapping[tuple[ObjectRef, str], StatusPart]:
@@ -179,8 +180,8 @@ def _of_listeners(told: _Told, scope: Scope) -> None:
         told.refuse([ancestor], *fault)
         return
     if told.kind.apply is not None:
-        for each in having(db, fleet_of(db, gateway), told.policy, scope):
-            told.judge(ancestor, lambda each=each: _listener(db, each))  # type: ignore[misc]
+        for each, held in having(db, fleet_of(db, gateway), told.policy, scope):
+            told.judge(ancestor, lambda each=each, held=held: _listener(db, each, held))  # type: ignore[misc]
     else:
         told.judge(ancestor, lambda: built(db, Laid(told.policy), gateway))
     told.accept([ancestor])
@@ -191,8 +192,8 @@ def _of_listeners(told: _Told, scope: Scope) -> None:
         told.tell([ancestor], condition, text if others else "")
 
 
-def _listener(db: Db, each: Judged) -> Built[Any]:
-    made = listeners.served(db, fleet_of(db, each.gateway), each.key)
+def _listener(db: Db, each: Judged, held: Held) -> Built[Any]:
+    made = forbidden(held) if held.others else listeners.served(db, fleet_of(db, each.gateway), each.key)
     return made if made is not None else Built(None)
 
 
