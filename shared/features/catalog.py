@@ -74,4 +74,26 @@ FEATURES: tuple[Feature, ...] = (
             ("tcp_keepalive", "tcpKeepalive", "", 0),
         )
     ),
+    *(
+        Feature(f"security.{room}", f"SecurityPolicy.spec.{field}", _SECURITY_POLICY, filter, order, read_by=read_by)
+        for room, field, filter, order, read_by in (
+            ("cors", "cors", "envoy.filters.http.cors", 3, ("route.cors",)),
+            ("csrf", "csrf", "envoy.filters.http.csrf", 4, ()),
+            ("ext_auth", "extAuth", "envoy.filters.http.ext_authz", 6, ()),
+            ("api_key_auth", "apiKeyAuth", "envoy.filters.http.api_key_auth", 7, ()),
+            ("basic_auth", "basicAuth", "envoy.filters.http.basic_auth", 8, ()),
+            ("oidc", "oidc", "envoy.filters.http.oauth2", 9, ()),
+            ("jwt", "jwt", "envoy.filters.http.jwt_authn", 10, ("security.oidc", "security.authorization")),
+            ("authorization", "authorization", "envoy.filters.http.rbac", 301, ()),
+        )
+    ),
+    *(
+        Feature(f"extension.{room}", f"EnvoyExtensionPolicy.spec.{field}", _EXTENSION_POLICY, filter, order)
+        for room, field, filter, order in (
+            ("lua", "lua", "envoy.filters.http.lua", 13),
+            ("ext_proc", "extProc", "envoy.filters.http.ext_proc", 100),
+            ("wasm", "wasm", "envoy.filters.http.wasm", 200),
+            ("dynamic_module", "dynamicModule", "envoy.filters.http.dynamic_modules", 250),
+        )
+    ),
 )
