@@ -192,7 +192,9 @@ def backend_fault(db: Db, ref: ObjectRef, row: Backend) -> Problem | None:
     if shown is not None and shown.namespace not in (None, ref.namespace):
         text = f"clientCertificateRef Secret is not located in the same namespace as Backend: {shown.namespace} is not {ref.namespace}"
         return unresolved(text, "InvalidBackendRef")
-    for each in spec.endpoints:
+    for n, each in enumerate(spec.endpoints):
+        if sum(kind is not None for kind in (each.fqdn, each.ip, each.unix)) != 1:
+            return unresolved(f"endpoint {n} must have exactly one of fqdn, ip or unix", "InvalidAddress")
         fault = _host_fault(each.hostname, "hostname", on_host) if each.hostname is not None else None
         if fault is None and each.fqdn is not None:
             fault = _host_fault(each.fqdn.hostname, "FQDN", on_host)
