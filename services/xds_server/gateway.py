@@ -106,4 +106,4 @@ class GatewayState:
             # a node that just connected anew has two streams for a moment
             proxies[node] = max(stream.acked_version, proxies.get(node, 0))
         version = self.view.version if self.view.whole else 0
-        return XdsStatus(version=version, proxies=proxies, rejections=self._rejections.report(waiting))
+        return XdsStatus(version=version, proxies=proxies, rejections=self._rejections.report(waiting), patches=self._store.patch_reports)

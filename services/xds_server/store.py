@@ -14,14 +14,17 @@ from services.xds_server.derive import outputs
 from services.xds_server.derive.listeners import ROUTE_CONFIGS, shard_faults
 from services.xds_server.derive.routes import ROUTE_OUTPUTS, refused
 from services.xds_server.derive.tables import OPEN_SECRET, OPTIONS, TABLES, VALIDATE, listener_of
+from services.xds_server.patching import Patches
 from services.xds_server.render.tls import OpenSecret
 from services.xds_server.render.types import LISTENER, ROUTE, Need, Rendered
 from services.xds_server.resources import Resource, ResourceChanges, changes, resource
 from shared.incremental import ABSENT, Db
 from shared.ir.gateway import GatewayShard
 from shared.ir.http import HttpListener, HttpRouteShard
+from shared.ir.patch import PatchShard
 from shared.ir.policy import PolicyShard
 from shared.ir.shards import GATEWAY, Shard, parse, shard_type
+from shared.ir.status import PatchReport
 from shared.ir.tcp import TcpListener
 from shared.ir.udp import UdpListener
 
@@ -39,6 +42,7 @@ class GatewayStore:
         self._before: dict[str, Row] = {}
         self._quarantine: dict[str, bool] = {}
         self._resources: dict[Need, Rendered] = {}
+        self._patches = Patches()
         self._problems: dict[str, tuple[str, ...]] = {}
         self._unreadable: dict[str, str] = {}
         self.version = 0
@@ -93,7 +97,8 @@ class GatewayStore:
         found = [k for k in self.suspects() if k in reached or listener_of(k) in reached]
         close = tuple(k for k in found if k != GATEWAY and (shard_type(k) in LISTENER_KINDS) is (need[0] == LISTENER))
         rest = tuple(k for k in found if k not in close)
-        return tuple(group for group in (close, rest) if group)
+        patching = tuple(k for k in self.suspects() if k in self._patches.touching(need))
+        return tuple(group for group in (patching, close, rest) if group)
 
     def listeners_of(self, need: Need) -> tuple[str, ...]:
         """Keys of the listeners' shards that a resource was computed from."""
@@ -158,10 +163,13 @@ class GatewayStore:
 
     def _settle(self, rows: Mapping[str, Row]) -> ResourceChanges:
         tables: dict[Any, dict[str, Row]] = {}
+        patches: dict[str, PatchShard | None] = {}
         for key, row in rows.items():
             # a shard of a kind that is not rendered must not hold back the others
             if (kind := shard_type(key)) in TABLES:
                 tables.setdefault(TABLES[kind], {})[key] = row
+            elif kind is PatchShard:
+                patches[key] = row if isinstance(row, PatchShard) else None
         self._db.apply(tables)
         self._db.settle()
         moved: dict[Need, Rendered | None] = {}
@@ -176,8 +184,9 @@ class GatewayStore:
                 self._problems.pop(out_key.of, None)
             else:
                 self._problems[out_key.of] = new
+        self._patches.take(patches)
         out: dict[Need, Rendered | None] = {}
-        for need, new in moved.items():
+        for need, new in self._patches.over(moved, self._current, anew=bool(patches)).items():
             if new != self._resources.get(need):
                 out[need] = new
         for need, content in out.items():
@@ -206,6 +215,11 @@ class GatewayStore:
         """Shard key -> what could not be rendered of it."""
         failed = {k: (str(e),) for c in outputs.FROM_SHARDS for k, e in self._db.failures(c).items()}
         return failed | {k: (t,) for k, t in self._unreadable.items()} | self._problems | shard_faults(self._db)
+
+    @property
+    def patch_reports(self) -> dict[str, PatchReport]:
+        """What became of each EnvoyPatchPolicy."""
+        return self._patches.reports
 
     def shard(self, key: str) -> Row:
         """The shard as it was last given."""

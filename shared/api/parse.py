@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from shared.api import client_policy, core, envoy, gateway, policies, routes
+from shared.api import client_policy, core, envoy, gateway, patch_policy, policies, routes
 from shared.api.base import Object
 from shared.api.gateway import ParentReference
 from shared.api.targets import PolicyObject
@@ -37,10 +37,8 @@ KINDS: dict[tuple[str, str], type[Object]] = {
     (envoy.GROUP, "HTTPRouteFilter"): routes.HttpRouteFilterObject,
     **{(gateway.GROUP, kind): routes.StreamRoute for kind in ("TLSRoute", "TCPRoute", "UDPRoute")},
     (envoy.GROUP, "ClientTrafficPolicy"): client_policy.ClientTrafficPolicy,
-    **{
-        (envoy.GROUP, kind): routes.OtherObject
-        for kind in ("BackendTrafficPolicy", "SecurityPolicy", "EnvoyExtensionPolicy", "EnvoyPatchPolicy")
-    },
+    (envoy.GROUP, "EnvoyPatchPolicy"): patch_policy.EnvoyPatchPolicy,
+    **{(envoy.GROUP, kind): routes.OtherObject for kind in ("BackendTrafficPolicy", "SecurityPolicy", "EnvoyExtensionPolicy")},
 }
 
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from shared.bootstrap import jsonpatch
 from shared.bootstrap.default import JSON, XDS_CLUSTER, Options, default
+from shared.core import jsonpatch
 from shared.xds.message import BadMessage, from_json, to_json
 
 MESSAGE = "envoy.config.bootstrap.v3.Bootstrap"

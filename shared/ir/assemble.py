@@ -19,6 +19,7 @@ from shared.ir.gateway import GatewayShard, Xds
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
 from shared.ir.joining import with_policies, with_stream_policies
 from shared.ir.order import chosen_udp, order_key, ordered, ordered_tcp
+from shared.ir.patch import PatchShard
 from shared.ir.policy import PolicyShard
 from shared.ir.shards import GATEWAY, cluster_key
 from shared.ir.tcp import TcpListener, TcpRoute, TcpRouteShard, TcpTls
@@ -190,6 +191,7 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
     resources = gateway.global_resources
     if resources is not None and resources.proxy_service_cluster is not None:
         resources = replace(resources, proxy_service_cluster=joined(resources.proxy_service_cluster, endpoints))
+    patches = sorted((s for s in shards.values() if isinstance(s, PatchShard)), key=lambda s: s.order)
     return Xds(
         access_log=gateway.access_log,
         tracing=gateway.tracing,
@@ -202,4 +204,5 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
         tcp=tuple(tcp),
         udp=tuple(udp),
         backend_clusters=_shared_clusters(shards, endpoints),
+        envoy_patch_policies=tuple(p.policy for p in patches),
     )

@@ -6,6 +6,7 @@ from shared.ir.base import IR
 from shared.ir.destination import BackendCluster, Destination
 from shared.ir.http import HttpListener
 from shared.ir.match import MapEntry
+from shared.ir.patch import EnvoyPatchPolicy
 from shared.ir.tcp import TcpListener
 from shared.ir.telemetry import AlsAccessLog, FilterPosition, HealthCheckLog, OpenTelemetryAccessLog, Tracing
 from shared.ir.tls import TlsCertificate
@@ -82,3 +83,4 @@ class Xds(IR, frozen=True):
     tcp: tuple[TcpListener, ...] = ()
     udp: tuple[UdpListener, ...] = ()
     backend_clusters: tuple[BackendCluster, ...] = ()
+    envoy_patch_policies: tuple[EnvoyPatchPolicy, ...] = ()

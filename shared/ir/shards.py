@@ -12,6 +12,7 @@ from shared.ir.base import IR, decode
 from shared.ir.destination import BackendCluster, EndpointsShard
 from shared.ir.gateway import GatewayShard
 from shared.ir.http import HttpListener, HttpRouteShard
+from shared.ir.patch import PatchShard
 from shared.ir.policy import PolicyShard
 from shared.ir.tcp import TcpListener, TcpRouteShard
 from shared.ir.udp import UdpListener, UdpRouteShard
@@ -27,6 +28,7 @@ Shard = (
     | EndpointsShard
     | BackendCluster
     | PolicyShard
+    | PatchShard
 )
 
 GATEWAY = "gateway"
@@ -77,9 +79,12 @@ def policy_key(policy: ObjectRef, over: ObjectRef | None = None) -> str:
 def shard_type(key: str) -> type[IR]:
     """The struct that stands under a key; KeyError for a key of no known shape."""
     tokens = key.split(".")
+    if tokens[:2] == _PATCHES:
+        return PatchShard
     return _TYPES[tokens[0], len(tokens)]
 
 
+_PATCHES = ["policy", "EnvoyPatchPolicy"]
 _TYPES: dict[tuple[str, int], type[IR]] = {
     (GATEWAY, 1): GatewayShard,
     ("http", 2): HttpListener,

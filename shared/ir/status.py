@@ -55,9 +55,19 @@ class Rejection(IR, frozen=True):
     objects: tuple[str, ...] = ()
 
 
+class PatchReport(IR, frozen=True):
+    """What became of an EnvoyPatchPolicy: operations that failed, and resources (`<type>/<name>`) that are not there."""
+
+    generation: int = 0
+    faults: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
 class XdsStatus(IR, frozen=True):
     """`status.xds.<ns>.<name>.<replica>`: what one xds_server replica serves and which proxies hold which version."""
 
     version: int = 0
     proxies: dict[str, int] = msgspec.field(default_factory=dict)
     rejections: tuple[Rejection, ...] = ()
+    patches: dict[str, PatchReport] = msgspec.field(default_factory=dict)
+    """By `<namespace>/<name>` of the EnvoyPatchPolicy."""

@@ -52,11 +52,11 @@ def decode(name: str, data: bytes) -> Any:
     return message_class(name).FromString(data)
 
 
-def to_json(message: Message) -> dict[str, Any]:
-    """Protobuf's JSON form (camelCase, Any opened)."""
+def to_json(message: Message, *, proto_names: bool = False) -> dict[str, Any]:
+    """Protobuf's JSON form (Any opened), with names in camelCase or as the .proto files spell them."""
     while True:
         try:
-            made: dict[str, Any] = json_format.MessageToDict(message, descriptor_pool=POOL)
+            made: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=proto_names, descriptor_pool=POOL)
         except TypeError as e:
             _load_named(e)
         else:

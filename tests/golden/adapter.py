@@ -41,7 +41,7 @@ def settings_of(settings: dict[str, Any]) -> TranslatorSettings:
 
 _AGED = (
     *("Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "EndpointSlice"),
-    *("BackendTLSPolicy", "ClientTrafficPolicy"),
+    *("BackendTLSPolicy", "ClientTrafficPolicy", "EnvoyPatchPolicy"),
 )
 
 
@@ -78,6 +78,13 @@ def translate(objects: list[dict[str, Any]], settings: dict[str, Any]) -> dict[s
     proxies = {(s["namespace"], s["name"]): s["status"] for s in statuses if s["kind"] == "EnvoyProxy"}
     for each in infra.values():
         _show_proxy_status(each, proxies)
+    patches = {(s["namespace"], s["name"]): s["status"] for s in statuses if s["kind"] == "EnvoyPatchPolicy"}
+    written = [o["metadata"]["name"] for o in objects if o["kind"] == "EnvoyPatchPolicy"]
+    for ir in xds.values():
+        # Envoy Gateway sorts them by priority before it translates, which cases do not show
+        ir.get("envoyPatchPolicies", []).sort(key=lambda each: written.index(each["name"]))
+        for each in ir.get("envoyPatchPolicies", ()):
+            each["status"] = patches[each["namespace"], each["name"]]
     return {"xdsIR": xds, "infraIR": infra, "status": statuses}
 
 

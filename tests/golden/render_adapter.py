@@ -9,9 +9,22 @@ import msgspec
 
 from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, MESSAGES, ROUTE, SECRET
 from services.xds_server.store import GatewayStore
+from shared.core.refs import ObjectRef
 from shared.ir.gateway import GatewayShard, Xds
 from shared.ir.http import HttpRouteShard, RouteOrder
-from shared.ir.shards import GATEWAY, Shard, cluster_key, http_key, http_route_key, tcp_key, tcp_route_key, udp_key, udp_route_key
+from shared.ir.patch import PatchShard
+from shared.ir.shards import (
+    GATEWAY,
+    Shard,
+    cluster_key,
+    http_key,
+    http_route_key,
+    policy_key,
+    tcp_key,
+    tcp_route_key,
+    udp_key,
+    udp_route_key,
+)
 from shared.ir.tcp import TcpRouteShard
 from shared.ir.udp import UdpRouteShard
 from shared.xds.message import decode, to_json
@@ -61,6 +74,8 @@ def shards(xds: Xds) -> dict[str, Shard]:
     for n, cluster in enumerate(xds.backend_clusters):
         # cases name clusters as they like
         out[cluster_key(f"golden/golden/{n:04}/0/any")] = cluster
+    for n, patches in enumerate(xds.envoy_patch_policies):
+        out[policy_key(ObjectRef("", "EnvoyPatchPolicy", patches.namespace, patches.name))] = PatchShard(priority=n, policy=patches)
     out[GATEWAY] = GatewayShard(
         access_log=xds.access_log,
         tracing=xds.tracing,

@@ -13,6 +13,7 @@ from services.translator.stages.judged import judged, judged_listener
 from services.translator.stages.listener_ir import shard_key
 from services.translator.stages.listener_set_status import listener_set_status
 from services.translator.stages.policies.listeners import served
+from services.translator.stages.policies.patch import patch_policy_status, patch_shards
 from services.translator.stages.policies.shards import policy_shards
 from services.translator.stages.policies.statuses import policy_status
 from services.translator.stages.tables import (
@@ -72,6 +73,7 @@ SHARDS: tuple[Collection[At, IR], ...] = (
     Collection("route_shards", source=ROUTES, fn=routes.route_shards),
     Collection("shared_shards", source=USED_SHARDS, fn=_shared_shard),
     Collection("policy_shards", source=POLICIES, fn=policy_shards),
+    Collection("patch_shards", source=POLICIES, fn=patch_shards),
 )
 INFRA: Collection[GatewayRef, Infra] = Collection("infra", source=FLEETS, fn=_infra)
 STATUSES: tuple[Collection[tuple[ObjectRef, str], StatusPart], ...] = (
@@ -81,6 +83,7 @@ STATUSES: tuple[Collection[tuple[ObjectRef, str], StatusPart], ...] = (
     Collection("route_statuses", source=ROUTES, fn=statuses.route_status),
     Collection("backend_tls_policy_statuses", source=BACKEND_TLS_POLICIES, fn=backend_tls_policy_status),
     Collection("policy_statuses", source=POLICIES, fn=policy_status),
+    Collection("patch_policy_statuses", source=POLICIES, fn=patch_policy_status),
     Collection("proxy_statuses", source=PROXIES, fn=statuses.proxy_status),
     Collection("backend_statuses", source=BACKENDS, fn=statuses.backend_status),
     Collection("other_statuses", source=OTHERS, fn=statuses.other_status),

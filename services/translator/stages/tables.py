@@ -127,6 +127,8 @@ CLASSES_BY_PROXY = CLASSES.index(
         (proxy_ref(c.spec.parameters_ref.namespace or "default", c.spec.parameters_ref.name),) if c.spec.parameters_ref is not None else ()
     ),
 )
+PATCHED = XDS_STATUS.index("by_patch_policy", lambda key, row: {(key[0], name) for name in row.patches})
+"""Who has carried out an EnvoyPatchPolicy (`<namespace>/<name>`) of a fleet."""
 REJECTIONS = XDS_STATUS.index("by_object", lambda key, row: {(key[0], o) for r in row.rejections for o in r.objects})
 
 

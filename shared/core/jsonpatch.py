@@ -1,9 +1,10 @@
-"""RFC 6902 on plain JSON, as EnvoyProxy's bootstrap patches need it: `add` makes the objects on the way to its path."""
+"""RFC 6902 on plain JSON, as patches of Envoy's configuration need it: `add` makes the objects and arrays on the way to its path."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 
@@ -65,8 +66,10 @@ def _set(document: Any, path: list[str], value: Any, *, insert: bool) -> Any:
     if not path:
         return value
     at = document
-    for token in path[:-1]:
-        at = at.setdefault(token, {}) if insert and isinstance(at, dict) else _get(at, [token])
+    for token, following in pairwise(path):
+        if insert and isinstance(at, dict):
+            at.setdefault(token, [] if following in ("0", "-") else {})
+        at = _get(at, [token])
     last = path[-1]
     if isinstance(at, list):
         index = _index(at, last, insert=insert)

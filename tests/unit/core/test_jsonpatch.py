@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.bootstrap.jsonpatch import PatchError, apply
+from shared.core.jsonpatch import PatchError, apply
 
 DOCUMENT: dict[str, Any] = {"a": {"b": 1}, "l": [1, 2, 3], "s/t": {"~": 0}}
 
