@@ -41,6 +41,7 @@ def translator_settings(config: EnvoyGateway, namespace: str) -> TranslatorSetti
         running_on_host=infrastructure is not None and infrastructure.type == "Host",
         backend=config.extension_apis.enable_backend,
         envoy_patch_policy=config.extension_apis.enable_envoy_patch_policy,
+        disable_lua=config.extension_apis.lua_disabled,
         sds=config.extension_apis.enable_sds_secret_ref,
         envoy_proxy=config.envoy_proxy,
     )

@@ -22,6 +22,7 @@ class TranslatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     running_on_host: bool = False
     backend: bool = False
     envoy_patch_policy: bool = False
+    disable_lua: bool = False
     sds: bool = False
     per_resource_system_ca_secret: bool = False
     envoy_proxy: dict[str, Any] | None = None

@@ -148,7 +148,9 @@ class Translator:
         shards: dict[GatewayRef, dict[str, bytes | None]] = {}
         for each in SHARDS:
             for (fleet, key), new in self._drained(each):
-                shards.setdefault(fleet, {})[key] = None if new is None else encode(new)
+                # endpoints that no route needs any more may be those of a policy's service
+                left = new if new is not None else self._left(fleet, key)
+                shards.setdefault(fleet, {})[key] = None if left is None else encode(left)
         removed = frozenset(fleet for fleet, own in shards.items() if own.get(GATEWAY, b"") is None)
         shards = {fleet: own for fleet, own in shards.items() if fleet not in removed}
         infra = {fleet: None if new is None else encode(new) for fleet, new in self._drained(INFRA)}
@@ -158,6 +160,11 @@ class Translator:
                 # an object that became invalid (or valid) leaves one collection for another under the same key
                 statuses[at] = new if new is not None else statuses.get(at)
         return Outputs(shards, infra, statuses, wants, self._pending(unknown) if unknown else {}, removed)
+
+    def _left(self, fleet: GatewayRef, key: str) -> Any:
+        """A shard that another collection gives still, or None."""
+        found = (next(iter(self.db.group(each, (fleet, key)).values()), None) for each in SHARDS)
+        return next((each for each in found if each is not None), None)
 
     def _drained(self, collection: Collection[Any, Any]) -> Iterable[tuple[Any, Any]]:
         for at, (_, new) in self.db.drain(collection).items():

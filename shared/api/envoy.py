@@ -12,6 +12,7 @@ import msgspec
 from shared.api.base import LabelSelector, Object, Spec
 from shared.api.gateway import SecretObjectReference
 from shared.api.telemetry import ProxyTelemetry
+from shared.features.extension.dynamic_module.spec import ModuleEntrySpec
 
 GROUP = "gateway.envoyproxy.io"
 
@@ -53,6 +54,35 @@ class ClientTls(Spec, frozen=True):
     alpn_protocols: tuple[str, ...] | None = None
 
 
+class GeoIpDatabaseFile(Spec, frozen=True):
+    path: str
+
+
+class GeoIpDatabase(Spec, frozen=True):
+    """A file on the proxy's disk."""
+
+    local: GeoIpDatabaseFile | None = None
+
+
+class MaxMindSpec(Spec, frozen=True):
+    city_db_source: GeoIpDatabase | None = None
+    country_db_source: GeoIpDatabase | None = None
+    asn_db_source: GeoIpDatabase | None = None
+    isp_db_source: GeoIpDatabase | None = None
+    anonymous_ip_db_source: GeoIpDatabase | None = None
+
+
+class GeoIpProviderSpec(Spec, frozen=True):
+    type: str = "MaxMind"
+    max_mind: MaxMindSpec | None = None
+
+
+class GeoIpSpec(Spec, frozen=True):
+    """Where proxies look up the places of their clients."""
+
+    provider: GeoIpProviderSpec
+
+
 class EnvoyProxySpec(Spec, frozen=True):
     merge_gateways: bool | None = None
     merge_type: str | None = None
@@ -64,6 +94,9 @@ class EnvoyProxySpec(Spec, frozen=True):
     merge_backends: MergeBackends | None = None
     filter_order: tuple[FilterPosition, ...] = ()
     backend_tls: ClientTls | None = msgspec.field(default=None, name="backendTLS")
+    dynamic_modules: tuple[ModuleEntrySpec, ...] = ()
+    lua_validation: str | None = None
+    geo_ip: GeoIpSpec | None = msgspec.field(default=None, name="geoIP")
 
 
 class EnvoyProxy(Object, frozen=True):

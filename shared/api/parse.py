@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from shared.api import client_policy, core, envoy, gateway, patch_policy, policies, routes
+from shared.api import client_policy, core, envoy, extension_policy, gateway, patch_policy, policies, routes, security_policy
 from shared.api.base import Object
 from shared.api.gateway import ParentReference
 from shared.api.targets import PolicyObject
@@ -38,7 +38,9 @@ KINDS: dict[tuple[str, str], type[Object]] = {
     **{(gateway.GROUP, kind): routes.StreamRoute for kind in ("TLSRoute", "TCPRoute", "UDPRoute")},
     (envoy.GROUP, "ClientTrafficPolicy"): client_policy.ClientTrafficPolicy,
     (envoy.GROUP, "EnvoyPatchPolicy"): patch_policy.EnvoyPatchPolicy,
-    **{(envoy.GROUP, kind): routes.OtherObject for kind in ("BackendTrafficPolicy", "SecurityPolicy", "EnvoyExtensionPolicy")},
+    (envoy.GROUP, "EnvoyExtensionPolicy"): extension_policy.EnvoyExtensionPolicy,
+    (envoy.GROUP, "SecurityPolicy"): security_policy.SecurityPolicy,
+    (envoy.GROUP, "BackendTrafficPolicy"): routes.OtherObject,
 }
 
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
@@ -125,8 +127,9 @@ def _secret(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _policy(raw: dict[str, Any]) -> dict[str, Any]:
-    spec = raw.get("spec")
-    return {**raw, "written": spec if isinstance(spec, dict) else {}}
+    spec, metadata = raw.get("spec"), raw.get("metadata")
+    uid = metadata.get("uid", "") if isinstance(metadata, dict) else ""
+    return {**raw, "written": spec if isinstance(spec, dict) else {}, "uid": uid}
 
 
 def _prepared(kind: type[Object], raw: dict[str, Any]) -> dict[str, Any]:

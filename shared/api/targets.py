@@ -47,7 +47,11 @@ class PolicyTargets(Spec, frozen=True):
 
 
 class PolicyObject(Object, frozen=True):
-    """Base of a policy; a kind says more of its `spec`. `written` is the spec as it stands in the object, to merge it with another's."""
+    """Base of a policy; a kind says more of its `spec`. `written` is the spec as it stands in the object, to merge it with another's.
+
+    `uid` tells it from one of the same name that was there before; '' where a provider has none.
+    """
 
     spec: PolicyTargets = PolicyTargets()
     written: dict[str, Any] = msgspec.field(default_factory=dict)
+    uid: str = ""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from shared.features.route.direct_response.ir import DirectResponse
+from shared.features.security.authorization.ir import Authorization
 from shared.ir.base import IR
 from shared.ir.http import HttpRoute
 from shared.ir.metadata import PolicyMetadata, ResourceMetadata
@@ -23,6 +24,7 @@ PolicyOf = Callable[[str], PolicyShard | None]
 """A policy's shard by its key; None where no such shard is known."""
 R = TypeVar("R", TcpRoute, UdpRoute)
 NONE = Policies()
+NOBODY = Authorization(default_action="Deny")
 _REFUSAL = DirectResponse(status_code=500)
 _OF_STREAMS: dict[type[IR], tuple[str, ...]] = {
     UdpRoute: ("load_balancer", "dns"),
@@ -114,4 +116,16 @@ def with_stream_policies(route: R, of_listener: Policies | None, policy: PolicyO
             changes["metadata"] = metadata = _with_policy(metadata, shard.policy)
             if (stat_name := _stat_name(shard.route_stat_name, metadata)) is not None:
                 changes.setdefault("stat_name", stat_name)
+    if isinstance(route, TcpRoute):
+        changes["authorization"] = _authorization(route, of_listener, policy)
     return replace(route, **changes)
+
+
+def _authorization(route: TcpRoute, of_listener: Policies | None, policy: PolicyOf) -> Authorization | None:
+    """Who may connect: the word of the most specific policy that says something of it. Where that is unknown or unsound, nobody."""
+    for shard in _chain(route.policies, of_listener, "security", policy):
+        if shard is None or shard.refuses:
+            return NOBODY
+        if shard.security is not None and shard.security.authorization is not None:
+            return shard.security.authorization
+    return None

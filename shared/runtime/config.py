@@ -162,9 +162,14 @@ class XdsServerSection(_Part, frozen=True):
 class ExtensionApis(_Part, frozen=True):
     enable_envoy_patch_policy: bool = False
     enable_backend: bool = False
-    disable_lua: bool = False
+    disable_lua: bool | None = None
     enable_lua: bool = False
     enable_sds_secret_ref: bool = msgspec.field(default=False, name="enableSDSSecretRef")
+
+    @property
+    def lua_disabled(self) -> bool:
+        """Lua scripts have to be allowed; `disable_lua` is what `enable_lua` replaces."""
+        return not self.enable_lua and self.disable_lua is not False
 
 
 class GatewayApi(_Part, frozen=True):

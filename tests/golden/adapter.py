@@ -33,6 +33,7 @@ def settings_of(settings: dict[str, Any]) -> TranslatorSettings:
         running_on_host=bool(settings.get("runningOnHost")),
         backend=bool(settings.get("backend")),
         envoy_patch_policy=bool(settings.get("envoyPatchPolicy")),
+        disable_lua=bool(settings.get("luaDisabled")),
         sds=bool(settings.get("sds")),
         per_resource_system_ca_secret=bool(settings.get("perResourceSystemCASecret")),
         envoy_proxy=settings.get("envoyProxy"),
@@ -41,7 +42,7 @@ def settings_of(settings: dict[str, Any]) -> TranslatorSettings:
 
 _AGED = (
     *("Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "EndpointSlice"),
-    *("BackendTLSPolicy", "ClientTrafficPolicy", "EnvoyPatchPolicy"),
+    *("BackendTLSPolicy", "ClientTrafficPolicy", "EnvoyPatchPolicy", "SecurityPolicy", "EnvoyExtensionPolicy"),
 )
 
 
@@ -52,10 +53,21 @@ def with_ages(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**o, "metadata": {**o["metadata"], "creationTimestamp": ages[id(o)]}} if id(o) in ages else o for o in objects]
 
 
+def as_go_reads(value: Any) -> Any:
+    """Go reads field names in any case, and some policies count on that."""
+    if isinstance(value, dict):
+        return {k[:1].lower() + k[1:]: as_go_reads(v) for k, v in value.items()}
+    return [as_go_reads(v) for v in value] if isinstance(value, list) else value
+
+
+def with_names(obj: dict[str, Any]) -> dict[str, Any]:
+    return {**obj, "spec": as_go_reads(obj["spec"])} if obj["kind"] in ("SecurityPolicy", "EnvoyExtensionPolicy") else obj
+
+
 def translated(objects: list[dict[str, Any]], settings: dict[str, Any]) -> Outputs:
     """Everything that a fresh translator makes of the objects, every wanted object that is not among them being absent."""
     translator = Translator(settings_of(settings), open_plain)
-    outputs = translator.apply({ref_of(o): o for o in with_ages(objects)})
+    outputs = translator.apply({ref_of(o): with_names(o) for o in with_ages(objects)})
     while missing := frozenset().union(*outputs.pending.values()):
         translator.answer_absent(*missing)
         later = translator.apply({})

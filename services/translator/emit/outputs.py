@@ -14,7 +14,7 @@ from services.translator.stages.listener_ir import shard_key
 from services.translator.stages.listener_set_status import listener_set_status
 from services.translator.stages.policies.listeners import served
 from services.translator.stages.policies.patch import patch_policy_status, patch_shards
-from services.translator.stages.policies.shards import policy_shards
+from services.translator.stages.policies.shards import endpoints_of_services, policy_shards
 from services.translator.stages.policies.statuses import policy_status
 from services.translator.stages.tables import (
     BACKEND_TLS_POLICIES,
@@ -58,6 +58,10 @@ def _shared_shard(db: Db, at: At) -> Mapping[At, IR]:
     return {at: db.fold(SHARED_CLUSTERS, at) or endpoints(db, at[1])}
 
 
+def _endpoints_shard(db: Db, at: At) -> Mapping[At, IR]:
+    return {at: endpoints(db, at[1])}
+
+
 def _infra(db: Db, fleet: GatewayRef) -> Mapping[GatewayRef, Infra]:
     return {fleet: fleets.infra(db, fleet)}
 
@@ -67,6 +71,8 @@ USED_SHARDS: Collection[At, BackendCluster | None] = Collection("used_shards", s
 SHARED_CLUSTERS = fold(USED_SHARDS, "shared_clusters", MinBy(lambda _: 0))
 """A cluster that several routes share, from any of them; None for endpoints. Both stand while one route needs them."""
 
+POLICY_ENDPOINTS: Collection[At, bool] = Collection("used_by_policies", source=POLICIES, fn=endpoints_of_services)
+
 SHARDS: tuple[Collection[At, IR], ...] = (
     Collection("gateway_shards", source=FLEETS, fn=_gateway_shard),
     Collection("listener_shards", source=LISTENERS, fn=_listener_shard),
@@ -74,6 +80,7 @@ SHARDS: tuple[Collection[At, IR], ...] = (
     Collection("shared_shards", source=USED_SHARDS, fn=_shared_shard),
     Collection("policy_shards", source=POLICIES, fn=policy_shards),
     Collection("patch_shards", source=POLICIES, fn=patch_shards),
+    Collection("policy_endpoints", source=POLICY_ENDPOINTS, fn=_endpoints_shard),
 )
 INFRA: Collection[GatewayRef, Infra] = Collection("infra", source=FLEETS, fn=_infra)
 STATUSES: tuple[Collection[tuple[ObjectRef, str], StatusPart], ...] = (

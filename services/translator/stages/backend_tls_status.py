@@ -14,9 +14,12 @@ from services.translator.stages.backends import section_of, upstream
 from services.translator.stages.collectors import collector_refs
 from services.translator.stages.conditions import Conditions, plain
 from services.translator.stages.gateways import served
+from services.translator.stages.policies.asked import asked
+from services.translator.stages.policies.kinds import FOR_ROUTES
+from services.translator.stages.policies.shards import uses
 from services.translator.stages.proxies import effective
 from services.translator.stages.statuses import gateway_id, part
-from services.translator.stages.tables import BACKEND_TLS_POLICIES, GATEWAYS, LATE, ROUTES, settings
+from services.translator.stages.tables import BACKEND_TLS_POLICIES, GATEWAYS, LATE, POLICIES, ROUTES, settings
 from shared.api.envoy import GROUP as ENVOY
 from shared.api.gateway import BackendObjectReference
 from shared.api.routes import GrpcRoute, HttpRoute, StreamRoute
@@ -66,6 +69,23 @@ def _telemetry_uses(db: Db, gateway: ObjectRef) -> Mapping[Use, bool]:
     return found
 
 
+def _policy_uses(db: Db, policy: ObjectRef) -> Mapping[Use, bool]:
+    """Services that a policy makes proxies ask."""
+    row = db.get(POLICIES, policy)
+    if row is None or policy.kind not in FOR_ROUTES:
+        return {}
+    parent = {"group": policy.group, "kind": policy.kind, "namespace": policy.namespace, "name": policy.name}
+    shown = msgspec.json.encode(parent).decode()
+    found = {}
+    for gateway in dict.fromkeys(gateway for gateway, _ in uses(db, policy)):
+        for ref in asked(row.spec):
+            at = ObjectRef(ref.group, ref.kind, ref.namespace or policy.namespace, ref.name)
+            used = policy_for(db, at, section_of(db, at, ref.port))
+            if used is not None:
+                found[used, gateway, shown] = True
+    return found
+
+
 def _ancestors(db: Db, use: Use) -> Mapping[ObjectRef, bool]:
     return {use[0]: True}
 
@@ -73,12 +93,14 @@ def _ancestors(db: Db, use: Use) -> Mapping[ObjectRef, bool]:
 USES: Collection[Use, bool] = Collection("backend_tls_uses", source=ROUTES, fn=_uses)
 ANCESTORS: Collection[ObjectRef, bool] = Collection("backend_tls_ancestors", source=USES, fn=_ancestors)
 """A policy's uses, each once however many routes there are behind it."""
+POLICY_USES: Collection[Use, bool] = Collection("backend_tls_policy_uses", source=POLICIES, fn=_policy_uses)
+POLICY_ANCESTORS: Collection[ObjectRef, bool] = Collection("backend_tls_policy_ancestors", source=POLICY_USES, fn=_ancestors)
 TELEMETRY_USES: Collection[Use, bool] = Collection("backend_tls_telemetry_uses", source=GATEWAYS, fn=_telemetry_uses)
 TELEMETRY_ANCESTORS: Collection[ObjectRef, bool] = Collection("backend_tls_telemetry_ancestors", source=TELEMETRY_USES, fn=_ancestors)
 
 
 def _reached(db: Db, ref: ObjectRef) -> tuple[Use, ...]:
-    return (*db.group(ANCESTORS, ref), *db.group(TELEMETRY_ANCESTORS, ref))
+    return (*db.group(ANCESTORS, ref), *db.group(POLICY_ANCESTORS, ref), *db.group(TELEMETRY_ANCESTORS, ref))
 
 
 def backend_tls_policy_status(db: Db, ref: ObjectRef) -> Mapping[tuple[ObjectRef, str], StatusPart]:

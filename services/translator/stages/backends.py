@@ -60,13 +60,13 @@ def upstream(db: Db, ref: BackendObjectReference, namespace: str, kind: str, gat
     protocol = PROTOCOLS[kind]
     if ref.kind == "Backend":
         found = backend_upstream(db, target.namespace, target.name, protocol)
-        return _with_tls(db, found, target, ref.port, gateway)
+        return with_tls(db, found, target, ref.port, gateway)
     if ref.port is None:
         return _problem("A valid port number corresponding to a port on the Service must be specified", "PortNotSpecified")
     seen = view(db, gateway)
     by_address = seen is not None and seen.by_address
     found = service_upstream(db, target.kind, target.namespace, target.name, ref.port, by_address, protocol)
-    return _with_tls(db, found, target, ref.port, gateway)
+    return with_tls(db, found, target, ref.port, gateway)
 
 
 def section_of(db: Db, target: ObjectRef, port: int | None) -> str | None:
@@ -79,7 +79,8 @@ def section_of(db: Db, target: ObjectRef, port: int | None) -> str | None:
     return found.name or None if found is not None else None
 
 
-def _with_tls(db: Db, found: Upstream, target: ObjectRef, port: int | None, gateway: ObjectRef) -> Upstream:
+def with_tls(db: Db, found: Upstream, target: ObjectRef, port: int | None, gateway: ObjectRef) -> Upstream:
+    """What was found, spoken to in TLS where the backend or a policy for it says so."""
     if found.setting is None:
         return found
     section = section_of(db, target, port)

@@ -20,10 +20,7 @@ from shared.ir import telemetry as ir
 from shared.ir.gateway import AccessLog, Metrics
 
 UNSUPPORTED = (
-    "spec.luaValidation",
     "spec.lua",
-    "spec.dynamicModules",
-    "spec.geoIP",
     "spec.telemetry.metrics.prometheus",
 )
 """Fields of an EnvoyProxy that have no effect yet."""

@@ -19,10 +19,15 @@ def opened(of: SecurityFeatures, open_secret: OpenSecret) -> SecurityFeatures:
     generic_secrets(of, open_secret)
 
     def clear(value: str) -> str:
-        if not is_sealed(value):
-            return value
+        return base64.b64encode(plain(value)).decode() if is_sealed(value) else value
+
+    def written(value: str) -> str:
+        """A value that is base64 in its Secret already."""
+        return plain(value).decode(errors="replace") if is_sealed(value) else value
+
+    def plain(value: str) -> bytes:
         try:
-            return base64.b64encode(open_secret(value)).decode()
+            return open_secret(value)
         except SealError as e:
             raise Unrenderable("a secret of a security policy cannot be opened") from e
 
@@ -32,7 +37,7 @@ def opened(of: SecurityFeatures, open_secret: OpenSecret) -> SecurityFeatures:
         keys = tuple(replace(c, key=clear(c.key)) for c in of.api_key_auth.credentials)
         of = replace(of, api_key_auth=replace(of.api_key_auth, credentials=keys))
     if of.ext_auth is not None and of.ext_auth.context_extensions:
-        told = tuple(replace(e, value=clear(e.value)) for e in of.ext_auth.context_extensions)
+        told = tuple(replace(e, value=written(e.value)) for e in of.ext_auth.context_extensions)
         of = replace(of, ext_auth=replace(of.ext_auth, context_extensions=told))
     return of
 

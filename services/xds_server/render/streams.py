@@ -12,6 +12,7 @@ from services.xds_server.render.types import CLUSTER, LISTENER, Rendered, render
 from shared.features.client.connection import xds as connection
 from shared.features.client.timeout import xds as timeout
 from shared.features.parts.xds_values import given
+from shared.features.security.authorization import xds as authorization
 from shared.features.traffic.load_balancer import xds as load_balancer
 from shared.ir.destination import Destination
 from shared.ir.gateway import AccessLog
@@ -70,6 +71,7 @@ def _chain(listener: TcpListener, route: TcpRoute, log: AccessLog | None) -> Fie
         {
             "name": route.name,
             "filters": [
+                *authorization.network_filters(route.authorization, stat_prefix),
                 *connection.filters(listener.connection, stat_prefix),
                 {"name": "envoy.filters.network.tcp_proxy", "typed_config": pack(_TCP_PROXY, proxy)},
             ],

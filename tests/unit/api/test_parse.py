@@ -71,6 +71,6 @@ def test_string_data_of_a_secret_counts_as_data() -> None:
 
 def test_a_kind_without_support_keeps_whom_it_concerns() -> None:
     spec = {"targetRef": {"group": GATEWAY, "kind": "Gateway", "name": "eg"}, "anything": {"else": 1}}
-    row = parse(ObjectRef(ENVOY, "SecurityPolicy", "d", "p"), {"metadata": {"name": "p"}, "spec": spec})
+    row = parse(ObjectRef(ENVOY, "BackendTrafficPolicy", "d", "p"), {"metadata": {"name": "p"}, "spec": spec})
     assert isinstance(row, OtherObject)
     assert [t.name for t in row.target_refs] == ["eg"]

@@ -110,7 +110,7 @@ def test_a_wrong_field_type_costs_that_object_and_names_the_field() -> None:
 
 def test_a_kind_that_is_not_supported_yet_says_so() -> None:
     target = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "eg"}
-    policy = made(f"{ENVOY}/v1alpha1", "SecurityPolicy", "p", {"targetRefs": [target]})
+    policy = made(f"{ENVOY}/v1alpha1", "BackendTrafficPolicy", "p", {"targetRefs": [target]})
     world = World(*quickstart(), policy)
     assert world.condition(policy, "Accepted") == ("False", "Invalid")
 
@@ -247,5 +247,5 @@ def test_listeners_of_one_name_are_kept_apart() -> None:
 
 def test_a_policy_that_is_not_supported_yet_tells_the_gateways_of_its_route() -> None:
     target = {"group": "gateway.networking.k8s.io", "kind": "GRPCRoute", "name": "rpc"}
-    policy = made(f"{ENVOY}/v1alpha1", "SecurityPolicy", "p", {"targetRefs": [target]})
+    policy = made(f"{ENVOY}/v1alpha1", "BackendTrafficPolicy", "p", {"targetRefs": [target]})
     assert World(*quickstart(), grpc_route(), policy).condition(policy, "Accepted") == ("False", "Invalid")

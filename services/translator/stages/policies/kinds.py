@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from services.translator.stages.policies import client
+from services.translator.stages.policies import client, extension, security
 from services.translator.stages.policies.built import Built, Effective, Routed
 from shared.core.merging import Keys
 from shared.core.refs import ObjectRef
@@ -38,7 +38,27 @@ class Kind(NamedTuple):
 
 ROUTE_KINDS = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
 
-_KINDS: tuple[Kind, ...] = (Kind("ClientTrafficPolicy", "clientTrafficPolicies", client.deprecated, apply=client.build),)
+_KINDS: tuple[Kind, ...] = (
+    Kind("ClientTrafficPolicy", "clientTrafficPolicies", client.deprecated, apply=client.build),
+    Kind(
+        "SecurityPolicy",
+        "securityPolicies",
+        security.deprecated,
+        field="security",
+        routes=("HTTPRoute", "GRPCRoute", "TCPRoute"),
+        build=security.build,
+        lists=MappingProxyType({"extAuth.contextExtensions": "name"}),
+        kept_when_refused=True,
+    ),
+    Kind(
+        "EnvoyExtensionPolicy",
+        "envoyExtensionPolicies",
+        extension.deprecated,
+        field="envoy_extensions",
+        routes=("HTTPRoute", "GRPCRoute"),
+        build=extension.build,
+    ),
+)
 
 KINDS = {kind.name: kind for kind in _KINDS}
 FOR_ROUTES = {name: kind for name, kind in KINDS.items() if kind.build is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from services.translator.stages.attach import attachments
 from services.translator.stages.gateways import served
@@ -13,6 +14,7 @@ from services.translator.stages.policies.targets import gateway_behind, holder, 
 from services.translator.stages.proxies import fleet_of
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Db
+from shared.ir import extension, security
 from shared.ir.policy import PolicyShard
 
 
@@ -31,8 +33,24 @@ def _uses(db: Db, policy: ObjectRef) -> Iterator[tuple[ObjectRef, Laid]]:
                     yield each.gateway, laid(db, policy, at.point.owner, at.point.name, each.gateway)
 
 
+def uses(db: Db, policy: ObjectRef) -> tuple[tuple[ObjectRef, Laid], ...]:
+    """The Gateways at which a policy counts, and over what it is laid there, each once."""
+    return tuple((gateway, each) for gateway, each in dict.fromkeys(_uses(db, policy)) if counts(db, each, gateway))
+
+
+def endpoints_of_services(db: Db, policy: ObjectRef) -> Mapping[tuple[GatewayRef, str], bool]:
+    """The endpoints that each fleet needs because a policy makes its proxies ask services."""
+    found = {}
+    for (fleet, _), made in policy_shards(db, policy).items():
+        asked = chain(
+            security.destinations(made.security) if made.security is not None else (),
+            extension.destinations(made.envoy_extensions) if made.envoy_extensions is not None else (),
+        )
+        found.update({(fleet, s.endpoints_ref): True for d in asked for s in d.settings if s.endpoints_ref})
+    return found
+
+
 def policy_shards(db: Db, policy: ObjectRef) -> Mapping[tuple[GatewayRef, str], PolicyShard]:
     if policy.kind not in FOR_ROUTES:
         return {}
-    uses = dict.fromkeys(_uses(db, policy))
-    return {(fleet_of(db, gateway), each.key): shard(db, each, gateway) for gateway, each in uses if counts(db, each, gateway)}
+    return {(fleet_of(db, gateway), each.key): shard(db, each, gateway) for gateway, each in uses(db, policy)}

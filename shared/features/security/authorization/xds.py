@@ -112,9 +112,26 @@ def per_route(route: HttpRoute) -> dict[str, Fields]:
 
 
 def network_filters(of: Authorization | None, stat_prefix: str) -> list[Fields]:
-    """Network filters of a filter chain of connections: only clients' addresses can be looked at."""
+    """Network filters of a filter chain of connections.
+
+    Only clients' addresses can be looked at: what else a rule wants to be known counts as not so if it would let somebody in,
+    and as so if it would keep somebody out.
+    """
     if of is None:
         return []
-    rules = [_rule(r, _addresses(r.principal.client_cidrs)) for r in of.rules]
+    rules: list[Fields] = []
+    for rule in of.rules:
+        addresses = _addresses(rule.principal.client_cidrs)
+        denies = rule.action == "Deny"
+        if denies and not addresses:
+            of = Authorization(default_action="Deny")
+            break
+        if addresses and (denies or not _wants_more(rule)):
+            rules.append(_rule(rule, addresses))
     config = pack("envoy.extensions.filters.network.rbac.v3.RBAC", {"stat_prefix": stat_prefix, "matcher": _matcher(of, rules)})
     return [{"name": NETWORK_NAME, "typed_config": config}]
+
+
+def _wants_more(rule: AuthorizationRule) -> bool:
+    who = rule.principal
+    return bool(rule.cel or rule.operation or who.jwt or who.headers or who.client_ip_geo_locations)

@@ -1,0 +1,47 @@
+"""A lookup over plain dicts, for tests of what policies' features make of the objects around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from shared.api.gateway import SecretObjectReference
+from shared.core.refs import ObjectRef
+from shared.features.parts.policy_lookup import Fault
+from shared.features.parts.service_spec import ServiceRef
+from shared.ir.destination import AppProtocol, Destination, DestinationSetting
+
+POLICY = ObjectRef("gateway.envoyproxy.io", "SecurityPolicy", "default", "p")
+PARENT = ObjectRef("gateway.envoyproxy.io", "SecurityPolicy", "infra", "q")
+
+
+class Around(msgspec.Struct):
+    """Secrets and ConfigMaps by namespace/name; a value is sealed by an exclamation mark."""
+
+    secrets: dict[str, dict[str, str]] = {}
+    config_maps: dict[str, dict[str, str]] = {}
+
+    def secret(self, owner: ObjectRef, ref: SecretObjectReference) -> Mapping[str, str]:
+        return self._found(self.secrets, f"{ref.namespace or owner.namespace}/{ref.name}")
+
+    def config_map(self, owner: ObjectRef, name: str) -> Mapping[str, str]:
+        return self._found(self.config_maps, f"{owner.namespace}/{name}")
+
+    def _found(self, among: dict[str, dict[str, str]], name: str) -> Mapping[str, str]:
+        if name not in among:
+            raise Fault(f"{name} does not exist")
+        return among[name]
+
+    def opened(self, value: str) -> bytes:
+        return value.removeprefix("!").encode()
+
+    def hmac_secret(self) -> str:
+        return "!hmac"
+
+    def destination(self, owner: ObjectRef, name: str, refs: Iterable[ServiceRef], protocol: AppProtocol) -> Destination:
+        settings = (DestinationSetting(name=f"{name}/backend/{i}", protocol=protocol) for i, _ in enumerate(refs))
+        return Destination(name=name, settings=tuple(settings))
+
+    def authority(self, owner: ObjectRef, ref: ServiceRef) -> str:
+        return f"{ref.name}.{ref.namespace or owner.namespace}:{ref.port}"
