@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.core.sealing import SealError
+from shared.features.traffic.rate_limit.ir import RateLimitService
 
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 
@@ -26,6 +27,7 @@ class TranslatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     sds: bool = False
     per_resource_system_ca_secret: bool = False
     envoy_proxy: dict[str, Any] | None = None
+    rate_limit: RateLimitService | None = None
 
 
 class Environment(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from shared.features.route.direct_response.ir import DirectResponse
 from shared.ir import extension, security
 from shared.ir.base import IR
 from shared.ir.destination import BackendCluster, BackendClusterRef, Destination, DestinationSetting, EndpointsShard
-from shared.ir.gateway import GatewayShard, Xds
+from shared.ir.gateway import GatewayShard, GlobalResources, Xds
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
 from shared.ir.joining import with_policies, with_stream_policies
 from shared.ir.order import chosen_udp, order_key, ordered, ordered_tcp
@@ -128,6 +128,13 @@ def resolved_tcp(route: TcpRoute, listener: TcpListener, endpoints: EndpointsOf)
     return replace(route, tls=tls, destination=usable(route.destination, endpoints))
 
 
+def asks_control_plane(route: HttpRoute) -> bool:
+    """Whether proxies ask a service of the control plane's own because of this route."""
+    limits = route.traffic.rate_limit if route.traffic is not None else None
+    wasm = route.envoy_extensions is not None and bool(route.envoy_extensions.wasms)
+    return wasm or (limits is not None and limits.global_ is not None)
+
+
 def route_shards(shards: Mapping[str, IR], listener_key: str, kind: type[S]) -> list[S]:
     """The route shards of the listener whose own shard stands under `listener_key`."""
     prefix = listener_key + "."
@@ -192,6 +199,9 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
     if resources is not None and resources.proxy_service_cluster is not None:
         resources = replace(resources, proxy_service_cluster=joined(resources.proxy_service_cluster, endpoints))
     patches = sorted((s for s in shards.values() if isinstance(s, PatchShard)), key=lambda s: s.order)
+    if resources is not None and not any(asks_control_plane(r) for each in listeners for r in each.routes):
+        resources = replace(resources, envoy_client_certificate=None)
+        resources = resources if resources != GlobalResources() else None
     return Xds(
         access_log=gateway.access_log,
         tracing=gateway.tracing,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.features.traffic.rate_limit.ir import RateLimitService
 from shared.ir.base import IR
 from shared.ir.destination import BackendCluster, Destination
 from shared.ir.http import HttpListener
@@ -55,7 +56,11 @@ class GlobalResources(IR, frozen=True):
 
 
 class GatewayShard(IR, frozen=True):
-    """`ir.xds.<ns>.<name>.gateway`. `*_listeners` are listener keys (shards.py) in the Gateway's order."""
+    """`ir.xds.<ns>.<name>.gateway`. `*_listeners` are listener keys (shards.py) in the Gateway's order.
+
+    `rate_limit_service` is what counts for all proxies; the certificate by which they show themselves there stands in
+    `global_resources` and is left out of the assembled IR where no route needs it.
+    """
 
     access_log: AccessLog | None = None
     tracing: Tracing | None = None
@@ -64,6 +69,7 @@ class GatewayShard(IR, frozen=True):
     metrics: Metrics | None = None
     global_resources: GlobalResources | None = None
     ready_listener: ReadyListener | None = None
+    rate_limit_service: RateLimitService | None = None
     http_listeners: tuple[str, ...] = ()
     tcp_listeners: tuple[str, ...] = ()
     udp_listeners: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from shared.features.traffic.http2.ir import Http2
 from shared.features.traffic.http_upgrade.ir import HttpUpgrade
 from shared.features.traffic.load_balancer.ir import LoadBalancer
 from shared.features.traffic.proxy_protocol.ir import ProxyProtocol
+from shared.features.traffic.rate_limit.ir import RateLimit
 from shared.features.traffic.tcp_keepalive.ir import TcpKeepalive
 from shared.features.traffic.timeout.ir import Timeout
 from shared.ir.base import IR
@@ -35,3 +36,4 @@ class Traffic(ClusterTraffic, frozen=True):
     """What goes through a route."""
 
     http_upgrade: tuple[HttpUpgrade, ...] = ()
+    rate_limit: RateLimit | None = None

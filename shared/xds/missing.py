@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
-from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    EnumValueDescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+)
 
 
 class Additions(NamedTuple):
-    """New fields by full message name, whole new messages of the file, and the .proto files that their types come from."""
+    """New fields by full message name, whole new messages of the file, the .proto files that their types come from, and enums by
+    the full name of the message that they stand in."""
 
     fields: dict[str, tuple[FieldDescriptorProto, ...]]
     messages: tuple[DescriptorProto, ...] = ()
     imports: tuple[str, ...] = ()
+    enums: Mapping[str, EnumDescriptorProto] = MappingProxyType({})
 
 
-def field(name: str, number: int, kind: str, *, repeated: bool = False) -> FieldDescriptorProto:
-    """`kind` is a scalar's name (`bool`, `uint32` …) or a message's full name with a leading dot."""
+def enum(name: str, *values: str) -> EnumDescriptorProto:
+    """Values count from 0."""
+    return EnumDescriptorProto(name=name, value=[EnumValueDescriptorProto(name=v, number=n) for n, v in enumerate(values)])
+
+
+def field(name: str, number: int, kind: str, *, repeated: bool = False, oneof: int | None = None) -> FieldDescriptorProto:
+    """`kind` is a scalar's name (`bool`, `uint32` …), a message's full name with a leading dot, or an enum's after `enum `.
+
+    `oneof` is the number of the message's oneof that the field belongs to.
+    """
     label = FieldDescriptorProto.LABEL_REPEATED if repeated else FieldDescriptorProto.LABEL_OPTIONAL
     made = FieldDescriptorProto(name=name, number=number, label=label)
-    if kind.startswith("."):
+    if oneof is not None:
+        made.oneof_index = oneof
+    if kind.startswith("enum "):
+        made.type = FieldDescriptorProto.TYPE_ENUM
+        made.type_name = kind.removeprefix("enum ")
+    elif kind.startswith("."):
         made.type = FieldDescriptorProto.TYPE_MESSAGE
         made.type_name = kind
     else:
@@ -49,8 +72,25 @@ MISSING: dict[str, Additions] = {
         imports=(f"{_LB}/common/v3/common.proto",),
     ),
     "envoy/config/route/v3/route_components.proto": Additions(
-        fields={"envoy.config.route.v3.RouteMatch": (field("cookies", 17, ".envoy.config.route.v3.CookieMatcher", repeated=True),)},
+        fields={
+            "envoy.config.route.v3.RouteMatch": (field("cookies", 17, ".envoy.config.route.v3.CookieMatcher", repeated=True),),
+            "envoy.config.route.v3.RateLimit": (field("x_ratelimit_option", 7, "enum .envoy.config.route.v3.RateLimit.XRateLimitOption"),),
+            "envoy.config.route.v3.RateLimit.Action": (
+                field("remote_address_match", 13, ".envoy.config.route.v3.RemoteAddressMatch", oneof=0),
+            ),
+        },
+        enums={"envoy.config.route.v3.RateLimit": enum("XRateLimitOption", "UNSPECIFIED", "OFF", "DRAFT_VERSION_03")},
+        imports=("envoy/type/matcher/v3/address.proto",),
         messages=(
+            DescriptorProto(
+                name="RemoteAddressMatch",
+                field=[
+                    field("descriptor_value", 1, "string"),
+                    field("descriptor_key", 2, "string"),
+                    field("default_value", 3, "string"),
+                    field("address_matcher", 4, ".envoy.type.matcher.v3.AddressMatcher"),
+                ],
+            ),
             DescriptorProto(
                 name="CookieMatcher",
                 field=[
@@ -60,6 +100,9 @@ MISSING: dict[str, Additions] = {
                 ],
             ),
         ),
+    ),
+    "envoy/type/matcher/v3/address.proto": Additions(
+        fields={"envoy.type.matcher.v3.AddressMatcher": (field("invert_match", 2, "bool"),)},
     ),
     "envoy/extensions/filters/http/ext_authz/v3/ext_authz.proto": Additions(
         fields={"envoy.extensions.filters.http.ext_authz.v3.HttpService": (field("path_override", 10, "string"),)},
@@ -79,4 +122,47 @@ MISSING: dict[str, Additions] = {
     ),
 }
 
-NEW_FILES: dict[str, FileDescriptorProto] = {}
+_RATE_LIMIT = ".ratelimit.config.ratelimit.v3"
+
+NEW_FILES: dict[str, FileDescriptorProto] = {
+    # the rate limit service's own, which no Python package has
+    "ratelimit/config/ratelimit/v3/rls_conf.proto": FileDescriptorProto(
+        name="ratelimit/config/ratelimit/v3/rls_conf.proto",
+        package=_RATE_LIMIT.removeprefix("."),
+        syntax="proto3",
+        enum_type=[enum("RateLimitUnit", "UNKNOWN", "SECOND", "MINUTE", "HOUR", "DAY", "MONTH", "YEAR", "WEEK")],
+        message_type=[
+            DescriptorProto(
+                name="RateLimitConfig",
+                field=[
+                    field("name", 1, "string"),
+                    field("domain", 2, "string"),
+                    field("descriptors", 3, f"{_RATE_LIMIT}.RateLimitDescriptor", repeated=True),
+                ],
+            ),
+            DescriptorProto(
+                name="RateLimitDescriptor",
+                field=[
+                    field("key", 1, "string"),
+                    field("value", 2, "string"),
+                    field("rate_limit", 3, f"{_RATE_LIMIT}.RateLimitPolicy"),
+                    field("descriptors", 4, f"{_RATE_LIMIT}.RateLimitDescriptor", repeated=True),
+                    field("shadow_mode", 5, "bool"),
+                    field("detailed_metric", 6, "bool"),
+                    field("quota_mode", 7, "bool"),
+                ],
+            ),
+            DescriptorProto(
+                name="RateLimitPolicy",
+                field=[
+                    field("unit", 1, f"enum {_RATE_LIMIT}.RateLimitUnit"),
+                    field("requests_per_unit", 2, "uint32"),
+                    field("unlimited", 3, "bool"),
+                    field("name", 4, "string"),
+                    field("replaces", 5, f"{_RATE_LIMIT}.RateLimitReplace", repeated=True),
+                ],
+            ),
+            DescriptorProto(name="RateLimitReplace", field=[field("name", 1, "string")]),
+        ],
+    ),
+}

@@ -74,6 +74,8 @@ def load(path: str) -> None:
         file.message_type.extend(m for m in additions.messages if f"{file.package}.{m.name}" not in messages)
         for name, fields in additions.fields.items():
             messages[name].field.extend(f for f in fields if f.name not in {g.name for g in messages[name].field})
+        for name, added in additions.enums.items():
+            messages[name].enum_type.extend([added] if added.name not in {e.name for e in messages[name].enum_type} else [])
         file.dependency.extend(d for d in additions.imports if d not in file.dependency)
     for dependency in file.dependency:
         load(dependency)

@@ -10,6 +10,7 @@ from typing import Any
 from services.translator.settings import TranslatorSettings
 from services.translator.translator import Outputs, Translator
 from shared.core.refs import ObjectRef
+from shared.features.traffic.rate_limit.ir import RateLimitService
 from shared.ir.assemble import assemble
 from shared.ir.base import encode
 from shared.ir.shards import parse
@@ -37,6 +38,7 @@ def settings_of(settings: dict[str, Any]) -> TranslatorSettings:
         sds=bool(settings.get("sds")),
         per_resource_system_ca_secret=bool(settings.get("perResourceSystemCASecret")),
         envoy_proxy=settings.get("envoyProxy"),
+        rate_limit=RateLimitService(host="envoy-ratelimit.envoy-gateway-system.svc.cluster.local", port=8081),
     )
 
 
@@ -46,11 +48,23 @@ _AGED = (
 )
 
 
+_FREE = ("labels", "annotations", "matchLabels", "data", "stringData", "value", "nodeSelector", "resources", "attributes", "literal")
+
+
+def in_go_spelling(value: Any) -> Any:
+    """Go reads field names in any case, and a few cases make use of it; an API server would drop or refuse what they write."""
+    if isinstance(value, dict):
+        fixed = {k[:1].lower() + k[1:] if k[:1].isupper() and not k.isupper() else k: v for k, v in value.items()}
+        return {k: v if k in _FREE else in_go_spelling(v) for k, v in fixed.items()}
+    return [in_go_spelling(v) for v in value] if isinstance(value, list) else value
+
+
 def with_ages(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Cases hold Gateways, routes and slices in an order that counts there; here ages decide, so they say the same."""
     aged = [o for o in objects if o["kind"] in _AGED]
     ages = {id(o): f"2000-01-01T{i // 3600:02}:{i // 60 % 60:02}:{i % 60:02}Z" for i, o in enumerate(aged)}
-    return [{**o, "metadata": {**o["metadata"], "creationTimestamp": ages[id(o)]}} if id(o) in ages else o for o in objects]
+    every = [{**o, "metadata": {**o["metadata"], "creationTimestamp": ages[id(o)]}} if id(o) in ages else o for o in objects]
+    return [{**o, "spec": in_go_spelling(o["spec"])} if "spec" in o else o for o in every]
 
 
 def as_go_reads(value: Any) -> Any:
@@ -141,4 +155,6 @@ def render(ir: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def ratelimit(http: list[dict[str, Any]]) -> dict[str, Any]:
-    raise NotImplementedError("the rate limit service's configuration")
+    from tests.golden import limits_adapter
+
+    return limits_adapter.ratelimit(http)

@@ -10,6 +10,7 @@ import msgspec
 from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, MESSAGES, ROUTE, SECRET
 from services.xds_server.store import GatewayStore
 from shared.core.refs import ObjectRef
+from shared.features.traffic.rate_limit.ir import RateLimitService
 from shared.ir.gateway import GatewayShard, Xds
 from shared.ir.http import HttpRouteShard, RouteOrder
 from shared.ir.patch import PatchShard
@@ -34,13 +35,13 @@ _SPELLINGS = {"accesslog": "accessLog", "backoff": "backOff", "CACertificate": "
 _BYTES = ("certificate", "privateKey", "body", "ocspStaple", "data")
 
 
-def _normal(value: Any) -> Any:
+def normal(value: Any) -> Any:
     """Go reads field names in any case, and some cases write bytes as lists of numbers."""
     if isinstance(value, dict):
-        known = {k: _text(v) if k in _BYTES else _normal(v) for k, v in value.items() if v is not None}
+        known = {k: _text(v) if k in _BYTES else normal(v) for k, v in value.items() if v is not None}
         return {_SPELLINGS.get(k, k): v for k, v in known.items() if _SPELLINGS.get(k) not in known}
     if isinstance(value, list):
-        return [_normal(v) for v in value]
+        return [normal(v) for v in value]
     return value
 
 
@@ -52,7 +53,7 @@ def _opened(token: str) -> bytes:
     return base64.b64decode(token) if token != "[redacted]" else b"[redacted]"
 
 
-def shards(xds: Xds) -> dict[str, Shard]:
+def shards(xds: Xds, service: RateLimitService | None = None) -> dict[str, Shard]:
     """Shards that assemble to this IR; the routes of a listener keep the order in which they stand."""
     out: dict[str, Shard] = {}
     for n, listener in enumerate(xds.http):
@@ -84,6 +85,7 @@ def shards(xds: Xds) -> dict[str, Shard]:
         metrics=xds.metrics,
         global_resources=xds.global_resources,
         ready_listener=xds.ready_listener,
+        rate_limit_service=service,
         http_listeners=tuple(http_key(f"listener-{n:04}") for n in range(len(xds.http))),
         tcp_listeners=tuple(tcp_key(f"listener-{n:04}") for n in range(len(xds.tcp))),
         udp_listeners=tuple(udp_key(f"listener-{n:04}") for n in range(len(xds.udp))),
@@ -93,11 +95,11 @@ def shards(xds: Xds) -> dict[str, Shard]:
 
 def render(ir: dict[str, Any], settings: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Envoy resources in protobuf's JSON form, by aspect; raises for an IR that cannot be rendered."""
-    del settings
-    xds = msgspec.convert(_normal(ir), Xds)
+    service = RateLimitService(host=f"envoy-ratelimit.envoy-gateway-system.svc.{settings.get('dnsDomain', 'cluster.local')}", port=8081)
+    xds = msgspec.convert(normal(ir), Xds)
     # the reference takes regexes as they are
     store = GatewayStore(_opened, validate=False)
-    given = shards(xds)
+    given = shards(xds, service)
     store.set_shards(given)
     if any(len(texts) >= _size(given[key]) for key, texts in store.problems.items()):
         raise ValueError(str(store.problems))

@@ -5,6 +5,7 @@ Names come from small pools, so that references often lead somewhere; what only 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -92,7 +93,7 @@ def _strings(schema: Schema, field: str) -> st.SearchStrategy[str]:
         return st.sampled_from(pool)
     if "pattern" in schema:
         longest = schema.get("maxLength", 60)
-        return st.from_regex(schema["pattern"], fullmatch=True).filter(lambda s: len(s) <= longest)
+        return st.from_regex(re.compile(schema["pattern"]), fullmatch=True).filter(lambda s: len(s) <= longest)
     if schema.get("format") == "cidr":
         return st.sampled_from(["10.0.0.0/8", "::/0"])
     words = st.sampled_from(

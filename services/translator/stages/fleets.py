@@ -16,17 +16,21 @@ from services.translator.stages.tables import (
     PROXIES,
     SERVICES,
     SERVICES_BY_OWNER,
+    core_ref,
     settings,
 )
 from services.translator.stages.telemetry import filter_order, observability
+from services.translator.stages.upstream_tls import client_certificate
 from shared.api.envoy import EnvoyProxySpec
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Db, query
 from shared.ir.destination import Destination, DestinationSetting
 from shared.ir.gateway import GatewayShard, GlobalResources, ReadyListener
 from shared.ir.infra import Infra, InfraMetadata, ListenerPort, OwnerReference, ProxyInfra, ProxyListener
+from shared.ir.tls import TlsCertificate
 
 _READY_PORT = 19003
+PROXY_SECRET = "envoy"
 
 
 @query
@@ -42,22 +46,32 @@ def gateway_shard(db: Db, fleet: GatewayRef) -> GatewayShard:
         return GatewayShard()
     spec = effective(db, gateway).spec
     seen = observability(db, gateway)
-    cluster = proxy_service_cluster(db, fleet)
+    resources = GlobalResources(proxy_service_cluster=proxy_service_cluster(db, fleet), envoy_client_certificate=_client_certificate(db))
     return GatewayShard(
         access_log=seen.access_log,
         tracing=seen.tracing,
         health_check_log=seen.health_check_log,
         filter_order=filter_order(spec),
         metrics=seen.metrics,
-        global_resources=GlobalResources(proxy_service_cluster=cluster) if cluster is not None else None,
+        global_resources=resources if resources != GlobalResources() else None,
         # on a host the proxy's admin interface tells readiness; a fixed port would be one too few for several fleets
         ready_listener=None
         if settings(db).running_on_host
         else ReadyListener(address=address(spec), port=_READY_PORT, path="/ready", ip_family=spec.ip_family or "IPv4"),
+        rate_limit_service=settings(db).rate_limit,
         http_listeners=_keys(db, fleet, "HTTP", "HTTPS"),
         tcp_listeners=_keys(db, fleet, "TLS", "TCP"),
         udp_listeners=_keys(db, fleet, "UDP"),
     )
+
+
+def _client_certificate(db: Db) -> TlsCertificate | None:
+    """By which proxies show services of the control plane that they are ours."""
+    service = settings(db).rate_limit
+    if service is None or not service.tls:
+        return None
+    found = client_certificate(db, core_ref("Secret", settings(db).controller_namespace, PROXY_SECRET))
+    return found if isinstance(found, TlsCertificate) else None
 
 
 def _keys(db: Db, fleet: GatewayRef, *protocols: str) -> tuple[str, ...]:

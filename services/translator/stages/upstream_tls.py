@@ -52,13 +52,14 @@ def gateway_client(db: Db, gateway: ObjectRef) -> Client:
     target = core_ref("Secret", ref.namespace or gateway.namespace, ref.name)
     if not permitted(db, GROUP, "Gateway", gateway.namespace, target):
         return refused("RefNotPermitted", "invalid cross-namespace reference to backend client certificate")
-    found = _client_certificate(db, target)
+    found = client_certificate(db, target)
     if isinstance(found, str):
         return refused("InvalidClientCertificateRef", found)
     return Client(certificate=found, configured=True)
 
 
-def _client_certificate(db: Db, ref: ObjectRef) -> TlsCertificate | str:
+def client_certificate(db: Db, ref: ObjectRef) -> TlsCertificate | str:
+    """The certificate by which proxies show who they are, or why there is none. Raises Pending while its Secret is unknown."""
     secret = db.get(SECRETS, ref)
     at = f"{ref.namespace}/{ref.name}"
     if secret is None:
@@ -93,7 +94,7 @@ def _client(db: Db, spec: ClientTls, namespace: str, owner: str) -> UpstreamTls 
     if ref is not None:
         if ref.namespace not in (None, namespace):
             return f"ClientCertificateRef Secret is not located in the same namespace as {owner}: {ref.namespace} is not {namespace}"
-        found = _client_certificate(db, core_ref("Secret", namespace, ref.name))
+        found = client_certificate(db, core_ref("Secret", namespace, ref.name))
         if isinstance(found, str):
             return found
         certificates = (found,)

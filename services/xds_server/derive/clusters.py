@@ -7,7 +7,7 @@ import contextlib
 from msgspec.structs import replace
 
 from services.xds_server.derive.listeners import listener_fault
-from services.xds_server.derive.routes import ROUTE_OUTPUTS, RouteKey, credential_fault, joined_stream, resolved
+from services.xds_server.derive.routes import FILTERS, ROUTE_OUTPUTS, RouteKey, credential_fault, joined_stream, resolved
 from services.xds_server.derive.tables import (
     GATEWAYS,
     LISTENERS,
@@ -19,6 +19,7 @@ from services.xds_server.derive.tables import (
     Outputs,
     gateway_health_log,
     gateway_metrics,
+    gateway_rate_limit_service,
     listener_of,
     opener,
     own_certificate,
@@ -27,7 +28,7 @@ from services.xds_server.derive.tables import (
     whole,
 )
 from services.xds_server.render import checks, destinations, endpoints, listeners
-from services.xds_server.render.destinations import ClusterPlan
+from services.xds_server.render.destinations import ClusterPlan, rate_limit_plan
 from services.xds_server.render.routes import services
 from services.xds_server.render.secrets import generic_secrets
 from services.xds_server.render.streams import EMPTY_CLUSTER, empty_cluster, leads_to
@@ -43,8 +44,10 @@ from services.xds_server.render.types import (
     rendered,
 )
 from shared.features.client.http1.ir import Http1
+from shared.features.parts.per_route import PIECE
 from shared.features.parts.xds_values import Unrenderable
 from shared.features.route.credential_injection import xds as credential_injection
+from shared.features.traffic.rate_limit import xds as rate_limit
 from shared.incremental import Collection, Db, query
 from shared.ir.assemble import joined, joined_setting, usable
 from shared.ir.destination import Destination, DestinationSetting
@@ -162,6 +165,10 @@ def plans_of_gateway(db: Db, key: str) -> Plans:
     service = gateway.global_resources.proxy_service_cluster if gateway.global_resources is not None else None
     if service is not None:
         out[service.name] = (service_plan(joined(service, lambda ref: shape(db, ref))), refs(service))
+    counts = gateway_rate_limit_service(db)
+    if counts is not None and _limits_globally(db) and (own_certificate(db) is not None or not counts.tls):
+        certificate = own_certificate(db)
+        out[rate_limit.CLUSTER] = (rate_limit_plan(counts, certificate[0] if certificate is not None and counts.tls else ""), {})
     log = gateway.access_log
     sinks: list[AlsAccessLog | OpenTelemetryAccessLog | Tracing] = [*log.als, *log.open_telemetry] if log is not None else []
     sinks += [gateway.tracing] if gateway.tracing is not None else []
@@ -170,6 +177,12 @@ def plans_of_gateway(db: Db, key: str) -> Plans:
         plan = ClusterPlan(to.name, to.settings, to.metadata, traffic=sink.traffic or ClusterTraffic(), of_route=False)
         out.setdefault(to.name, (plan, refs(sink.destination)))
     return out
+
+
+def _limits_globally(db: Db) -> bool:
+    """Whether any route of the Gateway has requests counted for all proxies."""
+    pieces = (db.fold(FILTERS, RouteKey("filters", key)) for key in positions(db))
+    return any(name.partition(PIECE)[0] == rate_limit.GLOBAL for own in pieces for name in own)
 
 
 def with_endpoints(db: Db, plan: ClusterPlan, known: dict[str, str]) -> ClusterPlan:

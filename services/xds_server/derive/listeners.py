@@ -18,6 +18,7 @@ from services.xds_server.derive.tables import (
     gateway_faults,
     gateway_filter_order,
     gateway_metrics,
+    gateway_rate_limit_service,
     gateway_tracing,
     opener,
     policy_fault,
@@ -58,8 +59,8 @@ def alone(listener: AnyListener) -> Rendered:
     if isinstance(listener, UdpListener):
         return streams.udp_listener(listener, None, None)
     if isinstance(listener, TcpListener):
-        return listeners.listener([], [], None, [(listener, (TcpRoute(name="any"),))])
-    return listeners.listener([listener], [{}], None)
+        return listeners.listener([], [], [(listener, (TcpRoute(name="any"),))])
+    return listeners.listener([listener], [{}])
 
 
 @query
@@ -217,9 +218,10 @@ def xds_listeners(db: Db, port: Port) -> Outputs:
         filters.append(db.fold(FILTERS, RouteKey("filters", key)))
     stream = [(of, tcp_routes(db, key)) for key, of in listeners_at(db, keys, TcpListener).items()]
     names = [*(of.name for of in members.values()), *(of.name for of, _ in stream)]
-    http, traced, order = list(members.values()), gateway_tracing(db), gateway_filter_order(db)
-    out: dict[Need, Rendered] = {(LISTENER, names[0]): listeners.listener(http, filters, log, stream, traced, order)}
-    if (quic := listeners.quic_listener(http, filters, log, traced, order)) is not None:
+    http = list(members.values())
+    gateway = listeners.OfGateway(log, gateway_tracing(db), gateway_filter_order(db), gateway_rate_limit_service(db))
+    out: dict[Need, Rendered] = {(LISTENER, names[0]): listeners.listener(http, filters, stream, gateway)}
+    if (quic := listeners.quic_listener(http, filters, gateway)) is not None:
         out[LISTENER, quic[0]] = quic[1]
     return out
 

@@ -115,6 +115,8 @@ def ways(db: Db, listener_key: str) -> Ways:
         keeps_idle=timeout.keeps_idle_streams(listener.timeout),
         refuses=listener.refused,
         http3_port=(listener.external_port or 0) if db.group(HTTP3_PORTS, port_of(listener)) else None,
+        listener=listener.name,
+        tells_limits=listener.headers is None or not listener.headers.disable_rate_limit_headers,
     )
 
 

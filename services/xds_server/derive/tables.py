@@ -16,6 +16,7 @@ from services.xds_server.render.types import (
 )
 from shared.features.parts.xds_values import Unrenderable
 from shared.features.traffic.health_check.ir import HealthCheckLog
+from shared.features.traffic.rate_limit.ir import RateLimitService
 from shared.incremental import Db, Table, query
 from shared.ir.base import IR
 from shared.ir.destination import BackendCluster, Endpoint, EndpointsShard
@@ -92,6 +93,13 @@ def gateway_filter_order(db: Db) -> tuple[FilterPosition, ...]:
     """Where the Gateway wants HTTP filters to stand other than usual."""
     gateway = db.get(GATEWAYS, GATEWAY)
     return gateway.filter_order if gateway is not None else ()
+
+
+@query
+def gateway_rate_limit_service(db: Db) -> RateLimitService | None:
+    """Who counts requests for all proxies."""
+    gateway = db.get(GATEWAYS, GATEWAY)
+    return gateway.rate_limit_service if gateway is not None else None
 
 
 @query

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from services.xds_server.render.tls import public_socket, tls_needs, upstream_socket
-from services.xds_server.render.types import CLUSTER, ENDPOINT, Need, Rendered, rendered
+from services.xds_server.render.tls import own_socket, public_socket, tls_needs, upstream_socket
+from services.xds_server.render.types import CLUSTER, ENDPOINT, SECRET, Need, Rendered, rendered
 from shared.features.client.http1 import xds as http1_options
 from shared.features.client.http1.ir import Http1
 from shared.features.parts.external import Service, place
+from shared.features.parts.hostname import is_ip
 from shared.features.parts.xds_values import given, metadata, wrapped
 from shared.features.route.credential_injection import xds as credential_injection
 from shared.features.route.credential_injection.ir import CredentialInjection
@@ -20,6 +21,8 @@ from shared.features.traffic.health_check.ir import HealthCheckLog
 from shared.features.traffic.http2 import xds as http2_options
 from shared.features.traffic.load_balancer import xds as load_balancer
 from shared.features.traffic.proxy_protocol import xds as proxy_protocol
+from shared.features.traffic.rate_limit import xds as rate_limit
+from shared.features.traffic.rate_limit.ir import RateLimitService
 from shared.features.traffic.tcp_keepalive import xds as tcp_keepalive
 from shared.features.traffic.timeout import xds as timeout
 from shared.ir.assemble import weights
@@ -48,6 +51,8 @@ class ClusterPlan(NamedTuple):
     prefer_local: bool = False
     public_host: str = ""
     """Where not empty: TLS to the host of that name, which the system's authorities vouch for."""
+    identity: str = ""
+    """Where not empty: TLS to a service of the control plane, which sees the certificate of that name."""
 
 
 def service_plan(service: Service) -> ClusterPlan:
@@ -64,6 +69,18 @@ def service_plan(service: Service) -> ClusterPlan:
         endpoints=(Endpoint(host=at.host, port=at.port),),
     )
     return ClusterPlan(at.cluster, (setting,), None, traffic=traffic, of_route=False, public_host=at.host if at.tls else "")
+
+
+def rate_limit_plan(service: RateLimitService, identity: str) -> ClusterPlan:
+    """The cluster of the service that counts requests for all proxies."""
+    setting = DestinationSetting(
+        name=f"{rate_limit.CLUSTER}/backend/-1",
+        weight=1,
+        protocol="GRPC",
+        address_type="IP" if is_ip(service.host) else "FQDN",
+        endpoints=(Endpoint(host=service.host, port=service.port),),
+    )
+    return ClusterPlan(rate_limit.CLUSTER, (setting,), None, of_route=False, identity=identity)
 
 
 def per_setting(destination: Destination, zones: bool = False) -> bool:
@@ -153,6 +170,9 @@ def cluster(
     fields |= _sockets(plan, auto_sni=auto_sni, auto_http=auto_http)
     if plan.public_host:
         fields["transport_socket"] = public_socket(plan.public_host)
+    if plan.identity:
+        fields["transport_socket"] = own_socket(plan.identity)
+        needs.append((SECRET, plan.identity))
     fields |= _protocol_options(plan, auto_http=auto_http, auto_sni=auto_sni)
     fields |= _discovery(plan, assignment)
     if uses_eds(plan):

@@ -7,6 +7,7 @@ filter chain, and a RouteConfiguration named after the first of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from services.xds_server.render import streams
 from services.xds_server.render.accesslog import access_logs
@@ -30,6 +31,8 @@ from shared.features.parts.xds_values import config_source, given, wrapped
 from shared.features.security.authorization import places
 from shared.features.security.jwt import xds as jwt
 from shared.features.traffic.http2 import xds as http2
+from shared.features.traffic.rate_limit import xds as rate_limit
+from shared.features.traffic.rate_limit.ir import RateLimitService
 from shared.ir.gateway import AccessLog, ReadyListener
 from shared.ir.http import HttpListener
 from shared.ir.tcp import TcpListener, TcpRoute
@@ -61,6 +64,8 @@ FILTER_ORDER = {
     "envoy.filters.http.dynamic_modules": 250,
     "envoy.filters.http.geoip": 300,
     "envoy.filters.http.rbac": 301,
+    "envoy.filters.http.local_ratelimit": 302,
+    "envoy.filters.http.ratelimit": 303,
     "envoy.filters.http.grpc_web": 305,
     "envoy.filters.http.grpc_stats": 306,
     "envoy.filters.http.credential_injector": 307,
@@ -70,10 +75,23 @@ _OTHER_FILTERS = 50
 # several of these in one policy stand in the order in which it lists them: the last part of their names
 _NUMBERED = frozenset(f"envoy.filters.http.{kind}" for kind in ("lua", "ext_proc", "wasm", "dynamic_modules"))
 
+
+class OfGateway(NamedTuple):
+    """What all listeners of a Gateway have from it: access log, tracing, wishes for the order of filters, who counts requests."""
+
+    log: AccessLog | None = None
+    traced: Tracing | None = None
+    order: Sequence[FilterPosition] = ()
+    rate_limit_service: RateLimitService | None = None
+
+
+NOTHING = OfGateway()
+
 # filters that all routes of a listener share: each adds pieces, and here they are put together
-SHARED: Mapping[str, Callable[[HttpListener, Mapping[str, Mapping[str, Fields]]], Fields | None]] = {
-    jwt.NAME: lambda _, pieces: jwt.whole(pieces),
-    places.NAME: places.whole,
+SHARED: Mapping[str, Callable[[HttpListener, Mapping[str, Mapping[str, Fields]], OfGateway], Mapping[str, Fields | None]]] = {
+    jwt.NAME: lambda _, pieces, __: {jwt.NAME: jwt.whole(pieces)},
+    places.NAME: lambda of, pieces, _: {places.NAME: places.whole(of, pieces)},
+    rate_limit.GLOBAL: lambda of, pieces, gateway: rate_limit.whole(of, pieces, gateway.rate_limit_service),
 }
 
 Filters = Mapping[str, Fields]
@@ -95,15 +113,13 @@ def host_rank(listener: HttpListener) -> tuple[int, int]:
 def listener(
     listeners: Sequence[HttpListener],
     filters: Sequence[Filters],
-    log: AccessLog | None,
     stream: Sequence[tuple[TcpListener, Sequence[TcpRoute]]] = (),
-    traced: Tracing | None = None,
-    order: Sequence[FilterPosition] = (),
+    gateway: OfGateway = NOTHING,
 ) -> Rendered:
     """The Listener of one address and port, from its HTTP listeners and then its TCP and TLS ones (at least one of all)."""
     members: list[HttpListener | TcpListener] = [*listeners, *(of for of, _ in stream)]
     first = members[0]
-    fields = _head(first, first.name, log)
+    fields = _head(first, first.name, gateway.log)
     fields |= connection.on_listener(first.connection) | timeout.on_listener(first.timeout) | tcp_keepalive.on_listener(first.tcp_keepalive)
     needs: list[Need] = [(ROUTE, name) for name in dict.fromkeys(route_config_names(listeners))]
     chains: list[Fields] = []
@@ -111,13 +127,13 @@ def listener(
     for each, wanted in zip(listeners, filters, strict=True):
         if each.tls is None:
             continue
-        chains.append(_tls_chain(each, downstream_socket(each.tls, each.tls_overlaps), _hcm(each, wanted, log, traced, order)))
+        chains.append(_tls_chain(each, downstream_socket(each.tls, each.tls_overlaps), _hcm(each, wanted, gateway)))
         inspects |= "filter_chain_match" in chains[-1]
         needs += tls_needs(each.tls)
     led_nowhere = False
     for of, routes in stream:
         if routes or not led_nowhere:
-            chains += streams.chains(of, routes, log)
+            chains += streams.chains(of, routes, gateway.log)
             led_nowhere |= not routes
         inspects |= any(streams.server_names(r) for r in routes)
         needs += tls_needs(of.tls) if of.tls is not None and routes else ()
@@ -131,22 +147,20 @@ def listener(
     plain = [(each, wanted) for each, wanted in zip(listeners, filters, strict=True) if each.tls is None]
     if plain:
         together = {name: f for _, wanted in reversed(plain) for name, f in wanted.items()}
-        fields["default_filter_chain"] = _chain(plain[0][0], _hcm(plain[0][0], together, log, traced, order))
+        fields["default_filter_chain"] = _chain(plain[0][0], _hcm(plain[0][0], together, gateway))
     return rendered(LISTENER, fields, tuple(needs), place=f"{first.address}:{first.port}")
 
 
 def quic_listener(
     listeners: Sequence[HttpListener],
     filters: Sequence[Filters],
-    log: AccessLog | None,
-    traced: Tracing | None = None,
-    order: Sequence[FilterPosition] = (),
+    gateway: OfGateway = NOTHING,
 ) -> tuple[str, Rendered] | None:
     """Name and Listener for HTTP/3 beside the one for TCP, of all HTTPS listeners of a port; None where none of them wants it."""
     if not any(each.http3 is not None for each in listeners):
         return None
     first, name = listeners[0], f"{listeners[0].name}-quic"
-    fields = _head(first, name, log) | http3.on_listener()
+    fields = _head(first, name, gateway.log) | http3.on_listener()
     fields["address"]["socket_address"]["protocol"] = "UDP"
     chains: list[Fields] = []
     needs: list[Need] = []
@@ -154,7 +168,7 @@ def quic_listener(
         if each.tls is None:
             continue
         socket = http3.socket(downstream_context(each.tls, (http3.ALPN,)))
-        chains.append(_tls_chain(each, socket, _hcm(each, wanted, log, traced, order) | http3.on_hcm()))
+        chains.append(_tls_chain(each, socket, _hcm(each, wanted, gateway) | http3.on_hcm()))
         needs += [(ROUTE, each.name), *tls_needs(each.tls)]
     fields["filter_chains"] = chains
     return name, rendered(LISTENER, fields, tuple(needs), place=f"udp {first.address}:{first.port}")
@@ -195,7 +209,7 @@ def _stat_prefix(of: HttpListener) -> str:
     return f"{'http' if of.tls is None else 'https'}-{of.port}"
 
 
-def _hcm(of: HttpListener, filters: Filters, log: AccessLog | None, traced: Tracing | None, order: Sequence[FilterPosition]) -> Fields:
+def _hcm(of: HttpListener, filters: Filters, gateway: OfGateway) -> Fields:
     own = grpc.filters(of.grpc) | health_check.filters(of.health_check) | headers.filters(of.headers)
     suppress = of.headers is None or not of.headers.enable_envoy_headers
     safely = of.http1 is None or not of.http1.disable_safe_max_connection_duration
@@ -205,13 +219,13 @@ def _hcm(of: HttpListener, filters: Filters, log: AccessLog | None, traced: Trac
         {
             "stat_prefix": _stat_prefix(of),
             "rds": {"config_source": config_source(), "route_config_name": of.name},
-            "access_log": access_logs(log, "Route") or None,
-            "tracing": tracing(traced),
+            "access_log": access_logs(gateway.log, "Route") or None,
+            "tracing": tracing(gateway.traced),
             "server_header_transformation": "PASS_THROUGH",
             "http2_protocol_options": http2_options,
             "common_http_protocol_options": connections | timeout.on_connections(of.timeout) | connection.on_connections(of.connection),
             "request_id_extension": _request_ids(of.request_id),
-            "http_filters": [*_ordered({**assembled(of, filters), **own}, order), router(log, suppress)],
+            "http_filters": [*_ordered({**assembled(of, filters, gateway), **own}, gateway.order), router(gateway.log, suppress)],
         }
         | ip_detection.on_hcm(of.client_ip_detection)
         | headers.on_hcm(of.headers, of.host)
@@ -252,7 +266,7 @@ def _usual(filter: str) -> int:
     return FILTER_ORDER.get(_kind(filter), _OTHER_FILTERS) + (int(number) if number.isdigit() else 0)
 
 
-def assembled(of: HttpListener, filters: Filters) -> Filters:
+def assembled(of: HttpListener, filters: Filters, gateway: OfGateway = NOTHING) -> Filters:
     """Whole filters alone: those that came in pieces are put together."""
     out: dict[str, Fields] = {}
     pieces: dict[str, dict[str, dict[str, Fields]]] = {}
@@ -264,8 +278,8 @@ def assembled(of: HttpListener, filters: Filters) -> Filters:
         else:
             out[name] = fields
     for filter, found in pieces.items():
-        if (made := SHARED[filter](of, found)) is not None:
-            out[filter] = made
+        made = SHARED[filter](of, found, gateway)
+        out |= {name: fields for name, fields in made.items() if fields is not None}
     return out
 
 

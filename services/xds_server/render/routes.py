@@ -33,6 +33,7 @@ from shared.features.security.jwt import xds as jwt
 from shared.features.security.oidc import xds as oidc
 from shared.features.traffic.http_upgrade import xds as http_upgrade
 from shared.features.traffic.load_balancer import xds as load_balancer
+from shared.features.traffic.rate_limit import xds as rate_limit
 from shared.features.traffic.timeout import xds as timeout
 from shared.ir.assemble import weights
 from shared.ir.destination import Destination
@@ -84,6 +85,7 @@ FILTERS: tuple[Callable[[HttpRoute], Mapping[str, Fields]], ...] = (
     ext_proc.filters,
     wasm.filters,
     dynamic_module.filters,
+    rate_limit.filters,
 )
 """Filters by name, or pieces of filters that all routes of a listener share (shared/features/parts/per_route.py)."""
 
@@ -104,13 +106,16 @@ class Ways(NamedTuple):
     """What a listener says of all its routes.
 
     `as_written`: their order is the one in which they are written; `keeps_idle`: it says itself how long a stream may be idle;
-    `refuses`: every request is answered 500; `http3_port`: where clients find the same over HTTP/3.
+    `refuses`: every request is answered 500; `http3_port`: where clients find the same over HTTP/3; `listener`: its name, after
+    which counters are named; `tells_limits`: clients are told their rate limits.
     """
 
     as_written: bool = False
     keeps_idle: bool = False
     refuses: bool = False
     http3_port: int | None = None
+    listener: str = ""
+    tells_limits: bool = True
 
 
 USUAL = Ways()
@@ -123,7 +128,7 @@ def route(ir: HttpRoute, ways: Ways = USUAL) -> Fields:
             "name": ir.name,
             "match": _match(ir),
             "metadata": metadata(ir.metadata),
-            "typed_per_filter_config": {k: v for each in PER_ROUTE for k, v in each(ir).items()} or None,
+            "typed_per_filter_config": _per_route(ir, ways) or None,
             "stat_prefix": ir.stat_name,
         }
         | header_modifier.on_route(ir)
@@ -132,6 +137,11 @@ def route(ir: HttpRoute, ways: Ways = USUAL) -> Fields:
     if ways.http3_port is not None:
         out["response_headers_to_add"] = [*out.get("response_headers_to_add", ()), http3.advertisement(ways.http3_port)]
     return out
+
+
+def _per_route(ir: HttpRoute, ways: Ways) -> dict[str, Fields]:
+    found = {k: v for each in PER_ROUTE for k, v in each(ir).items()}
+    return found | rate_limit.per_route(ir, ways.listener, headers=ways.tells_limits)
 
 
 def filters(ir: HttpRoute) -> dict[str, Fields]:

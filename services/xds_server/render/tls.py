@@ -29,6 +29,10 @@ _VERSIONS = {"1.0": "TLSv1_0", "1.1": "TLSv1_1", "1.2": "TLSv1_2", "1.3": "TLSv1
 _TLS = "envoy.extensions.transport_sockets.tls.v3"
 
 
+OWN_CA_FILE = "/certs/ca.crt"
+"""The control plane's authority, where a proxy's container has it."""
+
+
 def decoded(text: str) -> bytes:
     """Bytes of a base64 field."""
     try:
@@ -146,6 +150,16 @@ def public_socket(host: str) -> Fields:
     }
     context: Fields = {"sni": host, "common_tls_context": common}
     return {"name": "envoy.transport_sockets.tls", "typed_config": pack(f"{_TLS}.UpstreamTlsContext", context)}
+
+
+def own_socket(certificate: str) -> Fields:
+    """TransportSocket towards a service of the control plane, whose authority vouches for both sides."""
+    common: Fields = {
+        "tls_params": {"tls_maximum_protocol_version": "TLSv1_3"},
+        "validation_context": {"trusted_ca": {"filename": OWN_CA_FILE}},
+        "tls_certificate_sds_secret_configs": [sds(certificate)],
+    }
+    return {"name": "envoy.transport_sockets.tls", "typed_config": pack(f"{_TLS}.UpstreamTlsContext", {"common_tls_context": common})}
 
 
 def certificate_secret(certificate: TlsCertificate, open_secret: OpenSecret) -> Rendered:
