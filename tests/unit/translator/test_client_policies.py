@@ -65,7 +65,7 @@ def test_plain_listeners_of_one_port_share_a_policy_or_have_none() -> None:
 
 
 def test_a_listener_sets_policy_that_its_port_forbids_leaves_its_place_to_the_gateways() -> None:
-    allows = {"allowedListeners": {"namespaces": {"from": "Same"}}}
+    allows: dict[str, Any] = {"allowedListeners": {"namespaces": {"from": "Same"}}}
     world = World(
         *quickstart(),
         gateway(http(hostname="a.com"), **allows),
