@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -14,8 +15,9 @@ from services.translator.settings import TranslatorSettings
 from services.translator.translator import Outputs, Translator
 from shared.bus.connection import Bus
 from shared.core.sealing import Sealer
+from shared.features.traffic.rate_limit.ir import RateLimitService
 from shared.runtime import garbage, start, terms, trace
-from shared.runtime.config import EnvoyGateway
+from shared.runtime.config import EnvoyGateway, RateLimitSection
 from shared.runtime.ops import Ops
 from shared.runtime.settings import Settings
 from shared.runtime.waiting import all_or_stopped
@@ -25,6 +27,8 @@ log = structlog.get_logger("translator")
 PARTITION = "translator-0"
 PENDING_SECONDS = 2.0
 """How long a read may stay unanswered before it becomes a condition (law 2)."""
+DNS_DOMAIN = "cluster.local"
+RATE_LIMIT_PORT = 8081
 INLINE = 100
 """Up to so many changed objects a translation runs on the event loop; more of them would hold up lease and connection."""
 
@@ -44,6 +48,21 @@ def translator_settings(config: EnvoyGateway, namespace: str) -> TranslatorSetti
         disable_lua=config.extension_apis.lua_disabled,
         sds=config.extension_apis.enable_sds_secret_ref,
         envoy_proxy=config.envoy_proxy,
+        rate_limit=rate_limit_service(config.rate_limit, namespace) if config.rate_limit is not None else None,
+    )
+
+
+def rate_limit_service(section: RateLimitSection, namespace: str) -> RateLimitService:
+    """Where proxies find the service that counts for all of them."""
+    url = urlsplit(section.url or f"grpcs://envoy-ratelimit.{namespace}.svc.{DNS_DOMAIN}:{RATE_LIMIT_PORT}")
+    try:
+        host, port = url.hostname, url.port
+    except ValueError:
+        host = port = None
+    if url.scheme not in ("grpc", "grpcs") or not host:
+        raise start.CannotStart(f"rateLimit.url: {section.url!r} is not of the form grpc://<host>:<port>")
+    return RateLimitService(
+        host=host, port=port or RATE_LIMIT_PORT, timeout=section.timeout, fail_closed=section.fail_closed, tls=url.scheme == "grpcs"
     )
 
 

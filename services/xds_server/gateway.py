@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from services.xds_server.ads.outcomes import Accepted, Outcome, PutOff
 from services.xds_server.ads.stream import Limits, Stream
 from services.xds_server.ads.view import View
+from services.xds_server.limits.board import Counter
 from services.xds_server.rejections import Rejections
 from services.xds_server.render.tls import OpenSecret
 from services.xds_server.render.types import Need
@@ -57,6 +58,10 @@ class GatewayState:
             self.view.apply(version, tag, changes)
         self._take(self._rejections.on_new_version())
         return sum(len(c.upserts) + len(c.removals) for c in changes.values())
+
+    def moved_limits(self) -> Mapping[Counter, bytes | None]:
+        """What is counted for all proxies and changed since this was last asked for."""
+        return self._store.moved_limits()
 
     def remove(self) -> None:
         """The Gateway is gone; its proxies keep what they have."""

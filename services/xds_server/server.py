@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import ipaddress
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,6 +18,8 @@ from services.xds_server.ads.messages import Node, delta_request, delta_response
 from services.xds_server.ads.outcomes import Accepted
 from services.xds_server.ads.stream import Limits, Stream
 from services.xds_server.gateway import GatewayState
+from services.xds_server.limits.board import Board
+from services.xds_server.listening import bind
 from services.xds_server.render.tls import OpenSecret
 from services.xds_server.settings import XdsSettings
 from shared.core.refs import GatewayRef
@@ -54,6 +54,9 @@ class XdsServer:
         self._callbacks: list[OnStatus] = []
         self._reported: dict[GatewayRef, XdsStatus] = {}
         self._to_report: set[GatewayRef] = set()
+        self._on_limits: Callable[[], None] = lambda: None
+        self.limits = Board()
+        """What the rate limit service is to count."""
         self._server: grpc.aio.Server | None = None
         self._draining = asyncio.Event()
 
@@ -65,10 +68,13 @@ class XdsServer:
         begin = time.perf_counter()
         with _collector_paused(len(changed)):
             count = state.update(version, incarnation, changed, full)
+            limits_moved = self.limits.apply(gateway, state.moved_limits())
         metrics.RENDER_SECONDS.observe(time.perf_counter() - begin)
         metrics.SNAPSHOT_CREATE.labels("success").inc()
         log.debug("version rendered", gateway=str(gateway), version=version, shards=len(changed), resources=count)
         self._wake(state)
+        if limits_moved:
+            self._on_limits()
 
     def remove(self, gateway: GatewayRef) -> None:
         """The Gateway is gone: its proxies, if there are any, keep what they have."""
@@ -76,8 +82,19 @@ class XdsServer:
         if state is None:
             return
         state.remove()
+        if self.limits.remove(gateway):
+            self._on_limits()
         self._report(gateway)
         self._forget(state)
+
+    def complete(self) -> None:
+        """Every Gateway that there is has been told."""
+        if self.limits.complete():
+            self._on_limits()
+
+    def on_limits(self, callback: Callable[[], None]) -> None:
+        """Calls back when `limits` changed."""
+        self._on_limits = callback
 
     def on_status(self, callback: OnStatus) -> None:
         """Calls back with a Gateway's status whenever it is different; what follows closely is told at once."""
@@ -115,9 +132,7 @@ class XdsServer:
             "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(self._sotw),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        port = self._bind(server, address)
-        if port == 0:
-            raise OSError(f"cannot bind {address}")
+        port = bind(server, address, self._settings)
         await server.start()
         self._server = server
         return port
@@ -141,21 +156,6 @@ class XdsServer:
             await stop.wait()
         finally:
             await self.stop()
-
-    def _bind(self, server: grpc.aio.Server, address: str) -> int:
-        certificate, key, ca = self._settings.certificate, self._settings.private_key, self._settings.client_ca
-        if certificate and key and ca:
-            files = _TlsFiles(Path(certificate), Path(key), Path(ca))
-            credentials = grpc.dynamic_ssl_server_credentials(
-                files.current(),
-                files.changed,  # type: ignore[arg-type]  # the stubs do not know that None means no change
-                require_client_authentication=True,
-            )
-            return int(server.add_secure_port(address, credentials))
-        host = address.rpartition(":")[0].strip("[]")
-        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
-            raise ValueError(f"xds_server without certificates serves on loopback only, not on {address}")
-        return int(server.add_insecure_port(address))
 
     async def _delta(self, _requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         await self._run(context, delta=True)
@@ -290,27 +290,3 @@ async def _wait(wake: asyncio.Event, until: float | None) -> None:
             await wake.wait()
     except TimeoutError:
         pass
-
-
-class _TlsFiles:
-    """Certificates from files, read again when one of them is newer."""
-
-    def __init__(self, certificate: Path, key: Path, ca: Path) -> None:
-        self._files = (certificate, key, ca)
-        self._seen: tuple[int, ...] = ()
-
-    def _stamps(self) -> tuple[int, ...]:
-        return tuple(f.stat().st_mtime_ns for f in self._files)
-
-    def current(self) -> grpc.ServerCertificateConfiguration:
-        self._seen = self._stamps()
-        certificate, key, ca = (f.read_bytes() for f in self._files)
-        return grpc.ssl_server_certificate_configuration([(key, certificate)], root_certificates=ca)
-
-    def changed(self) -> grpc.ServerCertificateConfiguration | None:
-        """For gRPC at each handshake: the new configuration, or None for no change."""
-        try:
-            return self.current() if self._stamps() != self._seen else None
-        except OSError as e:
-            log.warning("certificates cannot be read; the old ones stay", error=str(e))
-            return None

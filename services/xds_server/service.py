@@ -8,6 +8,7 @@ import time
 import msgspec
 import structlog
 
+from services.xds_server.limits.server import LimitServer
 from services.xds_server.server import XdsServer
 from services.xds_server.settings import XdsSettings
 from shared.bus.connection import Bus
@@ -85,10 +86,13 @@ async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
     statuses = Statuses(bus, settings.holder)
     server.on_status(statuses.note)
     ops.details = lambda: {"streams": server.streams}
+    works = [_follow(bus, server, ops), server.serve(f"{settings.xds_host}:{settings.xds_port}", stop), statuses.publish()]
+    if settings.config.rate_limit is not None:
+        limits = LimitServer(xds_settings(settings), server.limits)
+        server.on_limits(limits.changed)
+        works.append(limits.serve(f"{settings.xds_host}:{settings.config.rate_limit.config_port}", stop))
     try:
-        await all_or_stopped(
-            stop, _follow(bus, server, ops), server.serve(f"{settings.xds_host}:{settings.xds_port}", stop), statuses.publish()
-        )
+        await all_or_stopped(stop, *works)
     finally:
         await bus.close()
 
@@ -103,6 +107,8 @@ async def _follow(bus: Bus, server: XdsServer, ops: Ops) -> None:
                 server.remove(version.gateway)
             else:
                 server.update(version.gateway, version.version, version.incarnation, version.changed, version.full)
+            if reader.caught_up and not reader.waiting:
+                server.complete()
             ops.backlog.leave()
             if version.full:
                 garbage.settle_in()

@@ -12,8 +12,9 @@ import msgspec
 
 from services.xds_server.derive import outputs
 from services.xds_server.derive.listeners import ROUTE_CONFIGS, shard_faults
-from services.xds_server.derive.routes import ROUTE_OUTPUTS, refused
+from services.xds_server.derive.routes import ROUTE_OUTPUTS, RouteKey, refused
 from services.xds_server.derive.tables import OPEN_SECRET, OPTIONS, TABLES, VALIDATE, listener_of
+from services.xds_server.limits.board import Counter
 from services.xds_server.patching import Patches
 from services.xds_server.render.tls import OpenSecret
 from services.xds_server.render.types import LISTENER, ROUTE, Need, Rendered
@@ -45,6 +46,7 @@ class GatewayStore:
         self._patches = Patches()
         self._problems: dict[str, tuple[str, ...]] = {}
         self._unreadable: dict[str, str] = {}
+        self._moved_limits: set[Counter] = set()
         self.version = 0
 
     def apply(self, version: int, changed: Mapping[str, bytes | None]) -> ResourceChanges:
@@ -81,6 +83,12 @@ class GatewayStore:
             self._quarantine.pop(key, None)
             effective[key] = row
         return self._settle(effective)
+
+    def moved_limits(self) -> Mapping[Counter, bytes | None]:
+        """Descriptors for the rate limit service that changed since the last call; None for those that are gone."""
+        moved, self._moved_limits = self._moved_limits, set()
+        groups = {key: self._db.group(ROUTE_OUTPUTS, RouteKey("limit", key.domain, key.name)) for key in moved}
+        return {key: next(iter(group.values()), None) for key, group in groups.items()}
 
     def accept(self) -> None:
         """A proxy has accepted everything as it is now: from here on it is what quarantine falls back to."""
@@ -178,6 +186,8 @@ class GatewayStore:
                 first = collection is outputs.BY_TYPE[need[0]][0]
                 moved[need] = now if first and now is not ABSENT else self._current(need)
         for out_key, (_, new) in self._db.drain(ROUTE_OUTPUTS).items():
+            if out_key.kind == "limit":
+                self._moved_limits.add(Counter(out_key.of, out_key.name))
             if out_key.kind != "problem":
                 continue
             if new is ABSENT:

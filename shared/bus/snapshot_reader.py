@@ -33,6 +33,11 @@ class SnapshotReader:
         self.caught_up = False
         """Whether every version that stood in the stream at the start has been handed out (or waits for its repair)."""
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a version is known of that has not been handed out."""
+        return bool(self._ready) or self._stages.waits
+
     def __aiter__(self) -> Self:
         return self
 

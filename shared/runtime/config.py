@@ -159,6 +159,21 @@ class XdsServerSection(_Part, frozen=True):
     max_receive_message_size: str | None = None
 
 
+class RateLimitSection(_Part, frozen=True):
+    """Global rate limits are on where this stands. `backend` and `telemetry` are for whoever runs the service that counts.
+
+    `timeout` is a Go duration. Headgate's own: `url` is where a service answers that Headgate does not run (grpc:// in plain,
+    grpcs:// with the control plane's certificates), `config_port` where xds_server tells it what to count.
+    """
+
+    backend: dict[str, Any] | None = None
+    timeout: str | None = None
+    fail_closed: bool = False
+    telemetry: dict[str, Any] | None = None
+    url: str | None = None
+    config_port: int = 18001
+
+
 class ExtensionApis(_Part, frozen=True):
     enable_envoy_patch_policy: bool = False
     enable_backend: bool = False
@@ -193,7 +208,7 @@ class EnvoyGateway(_Part, frozen=True):
     admin: Admin = Admin()
     telemetry: TelemetrySection = TelemetrySection()
     xds_server: XdsServerSection = XdsServerSection()
-    rate_limit: dict[str, Any] | None = None
+    rate_limit: RateLimitSection | None = None
     extension_manager: dict[str, Any] | None = None
     extension_managers: tuple[dict[str, Any], ...] = ()
     extension_apis: ExtensionApis = ExtensionApis()

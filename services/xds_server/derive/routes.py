@@ -34,6 +34,7 @@ from shared.features.client.timeout import xds as timeout
 from shared.features.parts.xds_values import Unrenderable
 from shared.features.route.direct_response.ir import DirectResponse
 from shared.features.route.direct_response.xds import body
+from shared.features.traffic.rate_limit import service
 from shared.incremental import Collection, Db, fold, query
 from shared.ir.assemble import answering_500, resolved_route
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
@@ -41,24 +42,26 @@ from shared.ir.joining import with_policies, with_stream_policies
 from shared.ir.order import match_key, order_key
 from shared.ir.tcp import TcpRouteShard
 from shared.ir.udp import UdpRouteShard
-from shared.xds.message import TYPE_PREFIX, BadMessage, Fields
+from shared.xds.message import TYPE_PREFIX, BadMessage, Fields, encode
 
 # Envoy's own limit
 DIRECT_RESPONSE_LIMIT = 4096
 _ROUTES_FIELD = 3
 VIRTUAL_HOST_MESSAGE = "envoy.config.route.v3.VirtualHost"
+DESCRIPTOR_MESSAGE = "ratelimit.config.ratelimit.v3.RateLimitDescriptor"
 _ROUTE_ENTRY_MESSAGE = "envoy.config.route.v3.Route"
 
 
 class RouteKey(NamedTuple):
-    """What a value of ROUTE_OUTPUTS is: a `host` of a listener, `filters` that it needs, its `stream` routes, or a shard's `problem`."""
+    """What a value of ROUTE_OUTPUTS is: a `host` of a listener, `filters` that it needs, its `stream` routes, a shard's `problem`, or a
+    `limit`: what the rate limit service counts under a name of a domain."""
 
-    kind: Literal["host", "filters", "stream", "problem"]
+    kind: Literal["host", "filters", "stream", "problem", "limit"]
     of: str
     name: str = ""
 
 
-RouteValue = Parts | Named | tuple[str, ...] | TcpRouteShard | UdpRouteShard
+RouteValue = Parts | Named | bytes | tuple[str, ...] | TcpRouteShard | UdpRouteShard
 
 
 def resolved(db: Db, listener_key: str, route: HttpRoute) -> HttpRoute:
@@ -172,6 +175,7 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
     of_all = ways(db, listener)
     hosts: dict[str, list[Part]] = {}
     filters = Named()
+    limited: list[HttpRoute] = []
     problems: list[str] = []
     for n, each in enumerate(shard.routes):
         if validate and (bad := host_fault(each.hostname)) is not None:
@@ -201,6 +205,8 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
             continue
         for name, filter in needed.items() if fault is None else ():
             filters.setdefault(name, filter)
+        if route.traffic is not None and route.traffic.rate_limit is not None and fault is None:
+            limited.append(route)
         order = ((by_age, n) if of_all.as_written else (match_key(each), by_age, n),)
         size = len(body(route.direct_response)) if fault is None and route.direct_response is not None else 0
         part = Part(order, framed(_ROUTES_FIELD, data), digest(data + repr(order).encode()), size if size > DIRECT_RESPONSE_LIMIT else 0)
@@ -208,6 +214,10 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
     out: dict[RouteKey, RouteValue] = {RouteKey("host", listener, host): Parts(parts) for host, parts in hosts.items()}
     if filters:
         out[RouteKey("filters", listener)] = filters
+    for domain, names in service.tree(limited, of_all.listener).items() if limited else ():
+        for name, chains in names.items():
+            # of a rule that routes share each of them gives the same
+            out[RouteKey("limit", domain, name)] = encode(DESCRIPTOR_MESSAGE, service.descriptor(name, chains))
     if problems:
         out[RouteKey("problem", key)] = tuple(problems)
     return out

@@ -45,8 +45,12 @@ def _same(one: Fields, other: Fields) -> bool:
 
 def config(domain: str, names: Mapping[str, tuple[Fields, ...]]) -> Fields:
     """A RateLimitConfig."""
-    descriptors = [{"key": name, "value": name, "descriptors": list(chains)} for name, chains in names.items()]
-    return {"name": domain, "domain": domain, "descriptors": descriptors}
+    return {"name": domain, "domain": domain, "descriptors": [descriptor(name, chains) for name, chains in names.items()]}
+
+
+def descriptor(name: str, chains: tuple[Fields, ...]) -> Fields:
+    """A RateLimitDescriptor: all that is counted under one name."""
+    return {"key": name, "value": name, "descriptors": list(chains)}
 
 
 def _chain(number: int, rule: RateLimitRule) -> Fields:
