@@ -65,10 +65,9 @@ def test_plain_listeners_of_one_port_share_a_policy_or_have_none() -> None:
 
 
 def test_a_listener_sets_policy_that_its_port_forbids_leaves_its_place_to_the_gateways() -> None:
-    allows: dict[str, Any] = {"allowedListeners": {"namespaces": {"from": "Same"}}}
     world = World(
         *quickstart(),
-        gateway(http(hostname="a.com"), **allows),
+        gateway(http(hostname="a.com"), allowedListeners={"namespaces": {"from": "Same"}}),
         listener_set("more", http("own", hostname="b.com")),
         policy("set", "more", kind="ListenerSet", **probes(1)),
         policy("all", **probes(2)),
