@@ -10,7 +10,18 @@ from typing import Any
 
 import msgspec
 
-from shared.api import client_policy, core, envoy, extension_policy, gateway, patch_policy, policies, routes, security_policy
+from shared.api import (
+    client_policy,
+    core,
+    envoy,
+    extension_policy,
+    gateway,
+    patch_policy,
+    policies,
+    routes,
+    security_policy,
+    traffic_policy,
+)
 from shared.api.base import Object
 from shared.api.gateway import ParentReference
 from shared.api.targets import PolicyObject
@@ -40,7 +51,7 @@ KINDS: dict[tuple[str, str], type[Object]] = {
     (envoy.GROUP, "EnvoyPatchPolicy"): patch_policy.EnvoyPatchPolicy,
     (envoy.GROUP, "EnvoyExtensionPolicy"): extension_policy.EnvoyExtensionPolicy,
     (envoy.GROUP, "SecurityPolicy"): security_policy.SecurityPolicy,
-    (envoy.GROUP, "BackendTrafficPolicy"): routes.OtherObject,
+    (envoy.GROUP, "BackendTrafficPolicy"): traffic_policy.BackendTrafficPolicy,
 }
 
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
@@ -113,13 +124,6 @@ def _envoy_proxy(raw: dict[str, Any]) -> dict[str, Any]:
     return {**raw, "raw": written}
 
 
-def _other(raw: dict[str, Any]) -> dict[str, Any]:
-    spec = raw.get("spec") if isinstance(raw.get("spec"), dict) else {}
-    assert isinstance(spec, dict)
-    parents = _references(spec.get("parentRefs")) or _references([spec["parentRef"]] if "parentRef" in spec else None)
-    return {"metadata": raw.get("metadata", {}), "parentRefs": parents, "targetRefs": _targets(spec)}
-
-
 def _secret(raw: dict[str, Any]) -> dict[str, Any]:
     """As the API server: stringData goes over data."""
     data, text = raw.get("data", {}), raw.get("stringData", {})
@@ -139,6 +143,5 @@ def _prepared(kind: type[Object], raw: dict[str, Any]) -> dict[str, Any]:
 
 _PREPARE: dict[type[Object], Callable[[dict[str, Any]], dict[str, Any]]] = {
     envoy.EnvoyProxy: _envoy_proxy,
-    routes.OtherObject: _other,
     core.Secret: _secret,
 }

@@ -157,10 +157,3 @@ class HttpRouteFilterObject(Object, frozen=True):
     """Envoy Gateway's HTTPRouteFilter."""
 
     spec: HttpRouteFilterSpec = HttpRouteFilterSpec()
-
-
-class OtherObject(Object, frozen=True):
-    """A kind that is known but not supported yet: only what its condition needs."""
-
-    parent_refs: tuple[ParentReference, ...] = ()
-    target_refs: tuple[ParentReference, ...] = ()

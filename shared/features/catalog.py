@@ -37,7 +37,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("route.direct_response", "HTTPRouteFilter.spec.directResponse", ("HTTPRoute.rule",)),
     Feature("route.credential_injection", "HTTPRouteFilter.spec.credentialInjection", _RULE, "envoy.filters.http.credential_injector", 307),
     Feature("route.timeouts", "timeouts", ("HTTPRoute.rule",), on_failure="default"),
-    Feature("route.retry", "retry", ("HTTPRoute.rule",), on_failure="ignored"),
+    Feature("route.retry", "retry", ("HTTPRoute.rule", "BackendTrafficPolicy"), on_failure="ignored"),
     Feature(
         "route.session_persistence", "sessionPersistence", ("HTTPRoute.rule",), "envoy.filters.http.stateful_session", 11, "rule dropped"
     ),
@@ -54,6 +54,18 @@ FEATURES: tuple[Feature, ...] = (
             ("dns", "dns"),
             ("proxy_protocol", "proxyProtocol"),
             ("http_upgrade", "httpUpgrade"),
+            ("admission_control", "admissionControl"),
+            ("telemetry", "telemetry"),
+        )
+    ),
+    *(
+        Feature(f"traffic.{room}", f"BackendTrafficPolicy.spec.{field}", _BACKEND_POLICY, filter, order)
+        for room, field, filter, order in (
+            ("response_override", "responseOverride", "envoy.filters.http.custom_response", 0),
+            ("fault_injection", "faultInjection", "envoy.filters.http.fault", 2),
+            ("request_buffer", "requestBuffer", "envoy.filters.http.buffer", 12),
+            ("bandwidth_limit", "bandwidthLimit", "envoy.filters.http.bandwidth_limit", 304),
+            ("compression", "compressor, compression", "envoy.filters.http.compressor", 308),
         )
     ),
     *(

@@ -6,6 +6,11 @@ from typing import Any
 
 from shared.features.traffic.health_check.ir import HealthCheckLog as HealthCheckLog
 from shared.features.traffic.health_check.ir import HealthCheckLogFile as HealthCheckLogFile
+from shared.features.traffic.telemetry.ir import CustomTag as CustomTag
+from shared.features.traffic.telemetry.ir import CustomTagEntry as CustomTagEntry
+from shared.features.traffic.telemetry.ir import LiteralTag as LiteralTag
+from shared.features.traffic.telemetry.ir import NamedTag as NamedTag
+from shared.features.traffic.telemetry.ir import SpanName as SpanName
 from shared.ir.base import IR
 from shared.ir.destination import Destination
 from shared.ir.match import MapEntry
@@ -47,34 +52,6 @@ class OpenTelemetryAccessLog(IR, frozen=True):
     cel_matches: tuple[str, ...] = ()
     log_type: str | None = None
     traffic: ClusterTraffic | None = None
-
-
-class LiteralTag(IR, frozen=True):
-    value: str = ""
-
-
-class NamedTag(IR, frozen=True):
-    name: str
-    default_value: str | None = None
-
-
-class CustomTag(IR, frozen=True):
-    """One of the fields, as `type` says: Literal, Environment or RequestHeader."""
-
-    type: str
-    literal: LiteralTag | None = None
-    environment: NamedTag | None = None
-    request_header: NamedTag | None = None
-
-
-class CustomTagEntry(IR, frozen=True):
-    key: str
-    value: CustomTag
-
-
-class SpanName(IR, frozen=True):
-    client: str | None = None
-    server: str | None = None
 
 
 class Tracing(IR, frozen=True):

@@ -104,6 +104,12 @@ MISSING: dict[str, Additions] = {
     "envoy/type/matcher/v3/address.proto": Additions(
         fields={"envoy.type.matcher.v3.AddressMatcher": (field("invert_match", 2, "bool"),)},
     ),
+    "envoy/type/matcher/v3/status_code_input.proto": Additions(
+        fields={}, messages=(DescriptorProto(name="HttpResponseLocalReplyMatchInput"),)
+    ),
+    "envoy/extensions/common/ratelimit/v3/ratelimit.proto": Additions(
+        fields={"envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor": (field("shadow_mode", 3, "bool"),)},
+    ),
     "envoy/extensions/filters/http/ext_authz/v3/ext_authz.proto": Additions(
         fields={"envoy.extensions.filters.http.ext_authz.v3.HttpService": (field("path_override", 10, "string"),)},
     ),

@@ -23,7 +23,6 @@ from services.translator.stages.tables import (
     GATEWAYS,
     INVALID,
     LISTENER_SETS,
-    OTHERS,
     POLICIES,
     PROXIES,
     ROUTES,
@@ -93,7 +92,6 @@ STATUSES: tuple[Collection[tuple[ObjectRef, str], StatusPart], ...] = (
     Collection("patch_policy_statuses", source=POLICIES, fn=patch_policy_status),
     Collection("proxy_statuses", source=PROXIES, fn=statuses.proxy_status),
     Collection("backend_statuses", source=BACKENDS, fn=statuses.backend_status),
-    Collection("other_statuses", source=OTHERS, fn=statuses.other_status),
     Collection("invalid_statuses", source=INVALID, fn=statuses.invalid_status),
 )
 OUTPUTS: tuple[Collection[Any, Any], ...] = (*SHARDS, INFRA, *STATUSES)

@@ -159,25 +159,29 @@ def _secret(db: Db, ref: SecretObjectReference, key: str, namespace: str) -> tup
 
 def _body(db: Db, spec: CustomBodySpec, namespace: str) -> tuple[str, Problem | None]:
     """Base64 of an inline body, or of a ConfigMap's."""
+    body, fault = custom_body(db, spec, namespace)
+    if fault is not None:
+        return "", not_accepted(fault)
+    if len(body) > _LONGEST_BODY:
+        return "", not_accepted(f"response.body size {len(body)} greater than the max size {_LONGEST_BODY}")
+    return base64.b64encode(body).decode(), None
+
+
+def custom_body(db: Db, spec: CustomBodySpec, namespace: str) -> tuple[bytes, str | None]:
+    """An inline body, or that of a ConfigMap in that namespace, and why there is none."""
     if spec.type != "ValueRef":
-        return _sized((spec.inline or "").encode())
+        return (spec.inline or "").encode(), None
     ref = spec.value_ref
     if ref is None or ref.kind != "ConfigMap":
-        return "", not_accepted("response body valueRef must refer to a ConfigMap")
+        return b"", "response body valueRef must refer to a ConfigMap"
     row = db.get(CONFIG_MAPS, core_ref("ConfigMap", namespace, ref.name))
     if row is None:
-        return "", not_accepted(f"can't find the referenced configmap {ref.name}")
+        return b"", f"can't find the referenced configmap {namespace}/{ref.name}"
     for values, decode in ((row.data, str.encode), (row.binary_data, base64.b64decode)):
         value = values.get("response.body", next(iter(values.values()), None))
         if value is not None:
             try:
-                return _sized(decode(value))
+                return decode(value), None
             except ValueError as e:
-                return "", not_accepted(f"configmap {ref.name}: {e}")
-    return "", not_accepted(f"can't find the key response.body in the referenced configmap {ref.name}")
-
-
-def _sized(body: bytes) -> tuple[str, Problem | None]:
-    if len(body) > _LONGEST_BODY:
-        return "", not_accepted(f"response.body size {len(body)} greater than the max size {_LONGEST_BODY}")
-    return base64.b64encode(body).decode(), None
+                return b"", f"configmap {namespace}/{ref.name}: {e}"
+    return b"", f"can't find the key response.body in the referenced configmap {namespace}/{ref.name}"

@@ -25,7 +25,6 @@ from services.translator.stages.tables import (
     GATEWAYS_BY_PROXY,
     INVALID,
     LATE,
-    OTHERS,
     PROXIES,
     REJECTIONS,
     ROUTES,
@@ -225,16 +224,6 @@ def invalid_status(db: Db, ref: ObjectRef) -> Parts:
         return {}
     reason = {"Gateway": "Invalid", "GatewayClass": "InvalidParameters"}.get(ref.kind, "UnsupportedValue" if row.parent_refs else "Invalid")
     return _refused(db, ref, row.generation, row.parent_refs, row.target_refs, reason, f"The object is invalid: {row.message}")
-
-
-def other_status(db: Db, ref: ObjectRef) -> Parts:
-    """An object of a kind that is not supported yet says so."""
-    row = db.get(OTHERS, ref)
-    if row is None:
-        return {}
-    reason = "UnsupportedValue" if row.parent_refs and ref.kind != "ListenerSet" else "Invalid"
-    text = f"{ref.kind} is not supported yet, the object has no effect."
-    return _refused(db, ref, row.metadata.generation, row.parent_refs, row.target_refs, reason, text)
 
 
 def _refused(

@@ -14,7 +14,7 @@ from shared.api.gateway import GROUP as GATEWAY
 from shared.api.gateway import Gateway, GatewayClass, ListenerSet, ReferenceGrant
 from shared.api.parse import KINDS, MCS_GROUP, Invalid
 from shared.api.policies import BackendTlsPolicy
-from shared.api.routes import GrpcRoute, HttpRoute, HttpRouteFilterObject, OtherObject, StreamRoute
+from shared.api.routes import GrpcRoute, HttpRoute, HttpRouteFilterObject, StreamRoute
 from shared.api.targets import PolicyObject
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Db, Table
@@ -46,7 +46,6 @@ BACKENDS: Table[ObjectRef, Backend] = Table("backends")
 BACKEND_TLS_POLICIES: Table[ObjectRef, BackendTlsPolicy] = Table("backend_tls_policies")
 POLICIES: Table[ObjectRef, PolicyObject] = Table("policies")
 """Envoy Gateway's policies of every kind: they attach, go before each other and answer in one way."""
-OTHERS: Table[ObjectRef, OtherObject] = Table("unsupported_kinds")
 INVALID: Table[ObjectRef, Invalid] = Table("invalid")
 FAILED: Table[ObjectRef, str] = Table("failed")
 """Objects whose translation crashed, with what it said."""
@@ -73,7 +72,6 @@ TABLES: dict[type[Object], Table[ObjectRef, Any]] = {
     EnvoyProxy: PROXIES,
     Backend: BACKENDS,
     BackendTlsPolicy: BACKEND_TLS_POLICIES,
-    OtherObject: OTHERS,
 }
 
 

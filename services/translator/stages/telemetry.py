@@ -13,8 +13,10 @@ from services.translator.stages.gateways import gateway_row
 from services.translator.stages.proxies import effective, merges_gateways
 from shared.api.base import ObjectMeta
 from shared.api.envoy import EnvoyProxySpec
-from shared.api.telemetry import CustomTag, Fraction, HealthCheckLogSpec, ProxyMetrics, ProxyTracing
+from shared.api.telemetry import Fraction, ProxyMetrics, ProxyTracing
 from shared.core.refs import ObjectRef
+from shared.features.traffic.health_check import translate as health_check
+from shared.features.traffic.telemetry.translate import tag
 from shared.incremental import Db, query
 from shared.ir import telemetry as ir
 from shared.ir.gateway import AccessLog, Metrics
@@ -25,7 +27,6 @@ UNSUPPORTED = (
 )
 """Fields of an EnvoyProxy that have no effect yet."""
 _COLLECTOR_FIELDS = ("backendSettings", "backendRef")
-_DEFAULT_LOG = "/dev/stdout"
 
 
 class Observability(msgspec.Struct, frozen=True):
@@ -87,7 +88,7 @@ def observability(db: Db, gateway: ObjectRef) -> Observability:
             done["metrics"] = _metrics(spec.metrics)
     except Unusable as e:
         return Observability(**done, fault=f"Invalid {what} backendRefs in the referenced EnvoyProxy: {e}")
-    return Observability(**done, health_check_log=_health_check_log(spec.health_check_log))
+    return Observability(**done, health_check_log=health_check.log(spec.health_check_log))
 
 
 def _metrics(found: ProxyMetrics) -> Metrics:
@@ -131,7 +132,7 @@ def _tracing(db: Db, who: Telemeter, spec: ProxyTracing, provider: dict[str, Any
         sampling_rate=float(spec.sampling_rate) if spec.sampling_rate is not None else _percent(spec.sampling_fraction),
         client_sampling_rate=_percent(spec.client_sampling_fraction) if spec.client_sampling_fraction is not None else None,
         overall_sampling_rate=_percent(spec.overall_sampling_fraction) if spec.overall_sampling_fraction is not None else None,
-        custom_tags=tuple(ir.CustomTagEntry(key=k, value=_tag(spec.custom_tags[k])) for k in sorted(spec.custom_tags)),
+        custom_tags=tuple(ir.CustomTagEntry(key=k, value=tag(spec.custom_tags[k])) for k in sorted(spec.custom_tags)),
         tags=entries(spec.tags),
         resource_attributes=entries(otel.resource_attributes) if otel is not None else (),
         destination=where,
@@ -146,28 +147,6 @@ def _percent(fraction: Fraction | None) -> float:
     if fraction is None:
         return 100.0
     return min(100.0, max(0.0, fraction.numerator * 100 / (fraction.denominator or 100)))
-
-
-def _tag(spec: CustomTag) -> ir.CustomTag:
-    environment, header = spec.environment, spec.request_header
-    return ir.CustomTag(
-        type=spec.type,
-        literal=ir.LiteralTag(value=spec.literal.value) if spec.literal is not None else None,
-        environment=ir.NamedTag(name=environment.name, default_value=environment.default_value) if environment is not None else None,
-        request_header=ir.NamedTag(name=header.name, default_value=header.default_value) if header is not None else None,
-    )
-
-
-def _health_check_log(spec: HealthCheckLogSpec | None) -> ir.HealthCheckLog | None:
-    """No matches mean all results, no sinks standard output."""
-    if spec is None:
-        return None
-    paths = [sink.file.path for sink in spec.sinks if sink.file is not None] if spec.sinks else [_DEFAULT_LOG]
-    return ir.HealthCheckLog(
-        always_log_health_check_failures=not spec.matches or "Failure" in spec.matches,
-        always_log_health_check_success=not spec.matches or "Success" in spec.matches,
-        file_sinks=tuple(ir.HealthCheckLogFile(path=p) for p in paths),
-    )
 
 
 def filter_order(spec: EnvoyProxySpec) -> tuple[ir.FilterPosition, ...]:

@@ -13,6 +13,7 @@ from shared.features.parts.hostname import is_ip
 from shared.features.parts.xds_values import given, metadata, wrapped
 from shared.features.route.credential_injection import xds as credential_injection
 from shared.features.route.credential_injection.ir import CredentialInjection
+from shared.features.traffic.admission_control import xds as admission_control
 from shared.features.traffic.backend_connection import xds as backend_connection
 from shared.features.traffic.circuit_breaker import xds as circuit_breaker
 from shared.features.traffic.dns import xds as dns
@@ -34,6 +35,7 @@ from shared.ir.traffic import ClusterTraffic
 from shared.xds.message import Fields, pack
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_CODEC = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
 
 
 class ClusterPlan(NamedTuple):
@@ -236,8 +238,8 @@ def _protocol_options(plan: ClusterPlan, *, auto_http: bool, auto_sni: bool) -> 
     common = timeout.on_connections(traffic.timeout, of_route=plan.of_route) | circuit_breaker.on_connections(traffic.circuit_breaker)
     hashes = load_balancer.hash_policies(traffic.load_balancer.consistent_hash) if traffic.load_balancer and not plan.of_route else []
     for_http1 = http1_options.options(plan.http1)
-    injected = injected_by(plan)
-    if not (plan.use_client_protocol or auto_http or http2 or http1 or common or hashes or for_http1 or injected):
+    filters = _filters(plan)
+    if not (plan.use_client_protocol or auto_http or http2 or http1 or common or hashes or for_http1 or filters):
         return {}
     for_http2 = http2_options.options(traffic.http2)
     both: Fields = {"http_protocol_options": for_http1, "http2_protocol_options": for_http2}
@@ -255,12 +257,20 @@ def _protocol_options(plan: ClusterPlan, *, auto_http: bool, auto_sni: bool) -> 
     else:
         options = {"explicit_http_config": {"http_protocol_options": {}}}
     options |= ({"common_http_protocol_options": common} if common else {}) | ({"hash_policy": hashes} if hashes else {})
-    options |= {"http_filters": credential_injection.on_cluster(injected)} if injected is not None else {}
+    options |= {"http_filters": filters} if filters else {}
     if is_dynamic(plan):
         options["upstream_http_protocol_options"] = {"auto_sni": True, "auto_san_validation": True}
     elif auto_sni:
         options["upstream_http_protocol_options"] = {"auto_sni": True}
     return {"typed_extension_protocol_options": {_HTTP_OPTIONS: pack(_HTTP_OPTIONS, options)}}
+
+
+def _filters(plan: ClusterPlan) -> list[Fields]:
+    """HTTP filters of the cluster's own; Envoy wants the codec as the last one."""
+    injected = injected_by(plan)
+    filters = credential_injection.on_cluster(injected) if injected is not None else []
+    filters += admission_control.on_cluster(plan.traffic.admission_control)
+    return [*filters, {"name": _CODEC, "typed_config": pack(_CODEC)}] if filters else []
 
 
 def _discovery(plan: ClusterPlan, assignment: Fields | None) -> Fields:

@@ -48,7 +48,9 @@ _FINGERPRINTS = {"JA3": "enable_ja3_fingerprinting", "JA4": "enable_ja4_fingerpr
 
 # What comes before what: filters that refuse early stand first, the router last.
 FILTER_ORDER = {
+    "envoy.filters.http.custom_response": 0,
     "envoy.filters.http.health_check": 1,
+    "envoy.filters.http.fault": 2,
     "envoy.filters.http.cors": 3,
     "envoy.filters.http.csrf": 4,
     "envoy.filters.http.header_mutation": 5,
@@ -58,6 +60,7 @@ FILTER_ORDER = {
     "envoy.filters.http.oauth2": 9,
     "envoy.filters.http.jwt_authn": 10,
     "envoy.filters.http.stateful_session": 11,
+    "envoy.filters.http.buffer": 12,
     "envoy.filters.http.lua": 13,
     "envoy.filters.http.ext_proc": 100,
     "envoy.filters.http.wasm": 200,
@@ -66,9 +69,11 @@ FILTER_ORDER = {
     "envoy.filters.http.rbac": 301,
     "envoy.filters.http.local_ratelimit": 302,
     "envoy.filters.http.ratelimit": 303,
+    "envoy.filters.http.bandwidth_limit": 304,
     "envoy.filters.http.grpc_web": 305,
     "envoy.filters.http.grpc_stats": 306,
     "envoy.filters.http.credential_injector": 307,
+    "envoy.filters.http.compressor": 308,
     "envoy.filters.http.router": 310,
 }
 _OTHER_FILTERS = 50
@@ -257,8 +262,9 @@ def router(log: AccessLog | None, suppress: bool = True) -> Fields:
 
 
 def _kind(filter: str) -> str:
-    """What a filter is: several of a kind have names of their own behind a slash."""
-    return filter.partition("/")[0]
+    """What a filter is: several of a kind have names of their own behind a slash, or behind a dot."""
+    kind = filter.partition("/")[0]
+    return kind if kind in FILTER_ORDER or (above := kind.rpartition(".")[0]) not in FILTER_ORDER else above
 
 
 def _usual(filter: str) -> int:

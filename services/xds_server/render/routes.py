@@ -31,9 +31,15 @@ from shared.features.security.csrf import xds as csrf
 from shared.features.security.ext_auth import xds as ext_auth
 from shared.features.security.jwt import xds as jwt
 from shared.features.security.oidc import xds as oidc
+from shared.features.traffic.bandwidth_limit import xds as bandwidth_limit
+from shared.features.traffic.compression import xds as compression
+from shared.features.traffic.fault_injection import xds as fault_injection
 from shared.features.traffic.http_upgrade import xds as http_upgrade
 from shared.features.traffic.load_balancer import xds as load_balancer
 from shared.features.traffic.rate_limit import xds as rate_limit
+from shared.features.traffic.request_buffer import xds as request_buffer
+from shared.features.traffic.response_override import xds as response_override
+from shared.features.traffic.telemetry import xds as telemetry
 from shared.features.traffic.timeout import xds as timeout
 from shared.ir.assemble import weights
 from shared.ir.destination import Destination
@@ -68,6 +74,11 @@ PER_ROUTE: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (
     ext_proc.per_route,
     wasm.per_route,
     dynamic_module.per_route,
+    fault_injection.per_route,
+    bandwidth_limit.per_route,
+    compression.per_route,
+    request_buffer.per_route,
+    response_override.per_route,
 )
 FILTERS: tuple[Callable[[HttpRoute], Mapping[str, Fields]], ...] = (
     cors.filters,
@@ -86,6 +97,11 @@ FILTERS: tuple[Callable[[HttpRoute], Mapping[str, Fields]], ...] = (
     wasm.filters,
     dynamic_module.filters,
     rate_limit.filters,
+    fault_injection.filters,
+    bandwidth_limit.filters,
+    compression.filters,
+    request_buffer.filters,
+    response_override.filters,
 )
 """Filters by name, or pieces of filters that all routes of a listener share (shared/features/parts/per_route.py)."""
 
@@ -132,8 +148,10 @@ def route(ir: HttpRoute, ways: Ways = USUAL) -> Fields:
             "stat_prefix": ir.stat_name,
         }
         | header_modifier.on_route(ir)
+        | telemetry.on_route(ir)
         | _action(ir, ways.keeps_idle)
     )
+    out |= compression.on_route(ir, out.get("request_headers_to_remove", []))
     if ways.http3_port is not None:
         out["response_headers_to_add"] = [*out.get("response_headers_to_add", ()), http3.advertisement(ways.http3_port)]
     return out

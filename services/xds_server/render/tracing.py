@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from shared.features.parts.xds_values import Unrenderable, given, wrapped
-from shared.ir.telemetry import CustomTag, HttpHeader, Tracing
+from shared.features.traffic.telemetry.xds import tags
+from shared.ir.telemetry import HttpHeader, Tracing
 from shared.xds.message import Fields, pack
 
 _CONFIG = "envoy.config.trace.v3"
@@ -31,7 +32,7 @@ def tracing(of: Tracing | None) -> Fields | None:
             "overall_sampling": {"value": 100 if of.overall_sampling_rate is None else of.overall_sampling_rate},
             "random_sampling": {"value": sampled},
             "provider": {"name": name, "typed_config": config},
-            "custom_tags": _tags(of) or None,
+            "custom_tags": tags(of.custom_tags, of.tags) or None,
             "spawn_upstream_span": wrapped(True),
             "operation": of.span_name.client if of.span_name is not None else None,
             "upstream_operation": of.span_name.server if of.span_name is not None else None,
@@ -111,18 +112,3 @@ def _ratio(fraction: Mapping[str, int] | None) -> Fields:
         share = share or {"numerator": of * 1_000_000 // per, "denominator": "MILLION"}
     config = pack(f"{_OTEL}.samplers.v3.TraceIdRatioBasedSamplerConfig", {"sampling_percentage": share})
     return {"name": f"{_SAMPLERS}.trace_id_ratio_based", "typed_config": config}
-
-
-def _tags(of: Tracing) -> list[Fields]:
-    """CustomTags by name; a plain tag goes before a custom one of its name."""
-    found = {e.key: _custom(e.value) for e in of.custom_tags} | {e.key: {"value": e.value} for e in of.tags}
-    return [{"tag": name} | found[name] for name in sorted(found)]
-
-
-def _custom(tag: CustomTag) -> Fields:
-    if tag.literal is not None:
-        return {"literal": {"value": tag.literal.value}}
-    for field, named in (("environment", tag.environment), ("request_header", tag.request_header)):
-        if named is not None:
-            return {field: {"name": named.name, "default_value": named.default_value or ""}}
-    raise Unrenderable(f"tracing: a tag of type {tag.type!r} without its value")

@@ -65,7 +65,7 @@ def header_options(headers: Iterable[AddHeader]) -> list[Fields]:
 
 def percent(value: float) -> Fields:
     """FractionalPercent of a percentage, to a ten-thousandth of a percent."""
-    return {"numerator": int(value * 10_000), "denominator": "MILLION"}
+    return {"numerator": round(value * 10_000), "denominator": "MILLION"}
 
 
 def config_source() -> Fields:

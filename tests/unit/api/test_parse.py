@@ -8,7 +8,7 @@ from typing import Any
 from shared.api.core import Secret
 from shared.api.envoy import EnvoyProxy
 from shared.api.parse import Invalid, parse
-from shared.api.routes import HttpRoute, OtherObject
+from shared.api.routes import HttpRoute
 from shared.core.refs import ObjectRef
 
 GATEWAY, ENVOY = "gateway.networking.k8s.io", "gateway.envoyproxy.io"
@@ -67,10 +67,3 @@ def test_string_data_of_a_secret_counts_as_data() -> None:
     row = parse(ObjectRef("", "Secret", "d", "s"), {"metadata": {"name": "s"}, "data": {"a": "1"}, "stringData": {"b": "2"}})
     assert isinstance(row, Secret)
     assert row.data == {"a": "1", "b": "2"}
-
-
-def test_a_kind_without_support_keeps_whom_it_concerns() -> None:
-    spec = {"targetRef": {"group": GATEWAY, "kind": "Gateway", "name": "eg"}, "anything": {"else": 1}}
-    row = parse(ObjectRef(ENVOY, "BackendTrafficPolicy", "d", "p"), {"metadata": {"name": "p"}, "spec": spec})
-    assert isinstance(row, OtherObject)
-    assert [t.name for t in row.target_refs] == ["eg"]

@@ -108,11 +108,12 @@ def test_a_wrong_field_type_costs_that_object_and_names_the_field() -> None:
     assert len(world.ir().http[0].routes) == 2
 
 
-def test_a_kind_that_is_not_supported_yet_says_so() -> None:
+def test_a_field_that_is_not_supported_yet_says_so() -> None:
     target = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "eg"}
-    policy = made(f"{ENVOY}/v1alpha1", "BackendTrafficPolicy", "p", {"targetRefs": [target]})
+    policy = made(f"{ENVOY}/v1alpha1", "BackendTrafficPolicy", "p", {"targetRefs": [target], "fromTheFuture": {}})
     world = World(*quickstart(), policy)
-    assert world.condition(policy, "Accepted") == ("False", "Invalid")
+    assert world.condition(policy, "Accepted") == ("True", "Accepted")
+    assert world.condition(policy, "Warning") == ("True", "UnsupportedField")
 
 
 def test_a_route_may_not_attach_where_its_namespace_is_not_allowed() -> None:
@@ -245,7 +246,7 @@ def test_listeners_of_one_name_are_kept_apart() -> None:
     assert [each["attachedRoutes"] for each in world.status(gateway())["listeners"]] == [1, 1]
 
 
-def test_a_policy_that_is_not_supported_yet_tells_the_gateways_of_its_route() -> None:
+def test_a_policy_that_cannot_be_carried_out_tells_the_gateways_of_its_route() -> None:
     target = {"group": "gateway.networking.k8s.io", "kind": "GRPCRoute", "name": "rpc"}
-    policy = made(f"{ENVOY}/v1alpha1", "BackendTrafficPolicy", "p", {"targetRefs": [target]})
+    policy = made(f"{ENVOY}/v1alpha1", "BackendTrafficPolicy", "p", {"targetRefs": [target], "connection": {"bufferLimit": "100m"}})
     assert World(*quickstart(), grpc_route(), policy).condition(policy, "Accepted") == ("False", "Invalid")

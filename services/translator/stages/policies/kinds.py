@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from services.translator.stages.policies import client, extension, security
+from services.translator.stages.policies import client, extension, security, traffic
 from services.translator.stages.policies.built import Built, Effective, Routed
 from shared.core.merging import Keys
 from shared.core.refs import ObjectRef
@@ -40,6 +40,17 @@ ROUTE_KINDS = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
 
 _KINDS: tuple[Kind, ...] = (
     Kind("ClientTrafficPolicy", "clientTrafficPolicies", client.deprecated, apply=client.build),
+    Kind(
+        "BackendTrafficPolicy",
+        "backendTrafficPolicies",
+        traffic.deprecated,
+        field="traffic",
+        routes=ROUTE_KINDS,
+        build=traffic.build,
+        lists=traffic.LISTS,
+        aside=MappingProxyType({"use_client_protocol": lambda spec: spec.use_client_protocol, "route_stat_name": traffic.stat_name}),
+        kept_when_refused=True,
+    ),
     Kind(
         "SecurityPolicy",
         "securityPolicies",

@@ -26,9 +26,8 @@ def filters(route: HttpRoute) -> dict[str, Fields]:
 
 
 def on_cluster(of: CredentialInjection) -> list[Fields]:
-    """Upstream HttpFilters of one backend's cluster; Envoy wants the codec as the last one."""
-    codec = pack("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec")
-    return [_filter(of), {"name": "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", "typed_config": codec}]
+    """HttpFilters of one backend's cluster, without the one that ends them."""
+    return [_filter(of)]
 
 
 def _filter(of: CredentialInjection) -> Fields:

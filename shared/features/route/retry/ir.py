@@ -4,6 +4,25 @@ from __future__ import annotations
 
 from shared.ir.base import IR
 
+TRIGGERS = frozenset(
+    (
+        "5xx",
+        "gateway-error",
+        "reset",
+        "reset-before-request",
+        "connect-failure",
+        "retriable-4xx",
+        "refused-stream",
+        "retriable-status-codes",
+        "cancelled",
+        "deadline-exceeded",
+        "internal",
+        "resource-exhausted",
+        "unavailable",
+    )
+)
+"""What Envoy knows as reasons to try again."""
+
 
 class BackOff(IR, frozen=True):
     base_interval: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.features.parts.xds_values import Unrenderable, duration, wrapped
+from shared.features.route.retry.ir import TRIGGERS
 from shared.ir.http import HttpRoute
 from shared.xds.message import Fields, pack
 
@@ -10,23 +11,6 @@ DEFAULT_RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriab
 DEFAULT_STATUS_CODES = (503,)
 DEFAULT_RETRIES = 2
 HOST_SELECTION_ATTEMPTS = 5
-TRIGGERS = frozenset(
-    (
-        "5xx",
-        "gateway-error",
-        "reset",
-        "reset-before-request",
-        "connect-failure",
-        "retriable-4xx",
-        "refused-stream",
-        "retriable-status-codes",
-        "cancelled",
-        "deadline-exceeded",
-        "internal",
-        "resource-exhausted",
-        "unavailable",
-    )
-)
 
 
 def on_action(route: HttpRoute) -> Fields:

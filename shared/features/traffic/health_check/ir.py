@@ -46,8 +46,8 @@ class Overrides(IR, frozen=True):
 
 
 class ActiveCheck(IR, frozen=True):
-    timeout: str
-    interval: str
+    timeout: str | None = None
+    interval: str | None = None
     initial_jitter: str | None = None
     unhealthy_threshold: int | None = None
     healthy_threshold: int | None = None

@@ -13,6 +13,8 @@ from shared.xds.message import Fields, pack
 
 _ENVOYS_PANIC_THRESHOLD = 50
 _ENFORCED = 100
+# what the CRD says where nothing is said, and Envoy insists on
+TIMEOUT, INTERVAL, UNHEALTHY_THRESHOLD, HEALTHY_THRESHOLD = "1s", "3s", 3, 1
 
 
 def on_cluster(check: HealthCheck | None, hostname: str, log: HealthCheckLog | None) -> Fields:
@@ -43,11 +45,11 @@ def on_endpoint(check: HealthCheck | None, endpoint: Endpoint) -> Fields | None:
 def _active(active: ActiveCheck, hostname: str, log: HealthCheckLog | None) -> Fields:
     out = given(
         {
-            "timeout": duration(active.timeout),
-            "interval": duration(active.interval),
+            "timeout": duration(active.timeout or TIMEOUT),
+            "interval": duration(active.interval or INTERVAL),
             "initial_jitter": duration(active.initial_jitter) if active.initial_jitter is not None else None,
-            "unhealthy_threshold": wrapped(active.unhealthy_threshold) if active.unhealthy_threshold is not None else None,
-            "healthy_threshold": wrapped(active.healthy_threshold) if active.healthy_threshold is not None else None,
+            "unhealthy_threshold": wrapped(UNHEALTHY_THRESHOLD if active.unhealthy_threshold is None else active.unhealthy_threshold),
+            "healthy_threshold": wrapped(HEALTHY_THRESHOLD if active.healthy_threshold is None else active.healthy_threshold),
         }
     )
     if active.http is not None:

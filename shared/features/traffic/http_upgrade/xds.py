@@ -17,6 +17,9 @@ def on_action(route: HttpRoute) -> Fields:
     for each in wanted:
         ends = each.type == CONNECT and each.connect is not None and each.connect.terminate
         configs.append({"upgrade_type": each.type} | ({"connect_config": {}} if ends else {}))
+    if not configs and route.traffic is not None and route.traffic.request_buffer is not None:
+        # a buffer waits for the end of a request, and what is upgraded has none
+        return {}
     return {"upgrade_configs": configs or [{"upgrade_type": "websocket"}]}
 
 

@@ -51,12 +51,15 @@ class OutOfBand(IR, frozen=True):
 
 
 class BackendUtilization(IR, frozen=True):
+    """`keep_response_headers`: clients see the headers in which backends report their load."""
+
     blackout_period: str | None = None
     weight_expiration_period: str | None = None
     weight_update_period: str | None = None
     slow_start: SlowStart | None = None
     error_utilization_penalty_percent: int | None = None
     metric_names_for_computing_utilization: tuple[str, ...] = ()
+    keep_response_headers: bool = False
     out_of_band: OutOfBand | None = None
 
 

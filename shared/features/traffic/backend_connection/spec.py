@@ -1,0 +1,21 @@
+"""Connections to backends as a BackendTrafficPolicy writes them."""
+
+from __future__ import annotations
+
+from shared.api.base import Spec
+from shared.core.quantities import Quantity
+
+
+class PreconnectSpec(Spec, frozen=True):
+    """Percentages: 200 opens twice as many connections as are needed."""
+
+    per_endpoint_percent: int | None = None
+    predictive_percent: int | None = None
+
+
+class BackendConnectionSpec(Spec, frozen=True):
+    """`socket_buffer_limit` is of the API alone: Envoy Gateway reads it nowhere, and neither does anything here."""
+
+    buffer_limit: Quantity | None = None
+    socket_buffer_limit: Quantity | None = None
+    preconnect: PreconnectSpec | None = None
