@@ -36,6 +36,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("route.cors", "filters[].cors", ("HTTPRoute.rule",), "envoy.filters.http.cors", 3),
     Feature("route.direct_response", "HTTPRouteFilter.spec.directResponse", ("HTTPRoute.rule",)),
     Feature("route.credential_injection", "HTTPRouteFilter.spec.credentialInjection", _RULE, "envoy.filters.http.credential_injector", 307),
+    Feature("route.dynamic_resolver", "Backend.spec.type DynamicResolver", ("Backend",), "envoy.filters.http.rbac.dfp_loopback_deny", 301),
     Feature("route.timeouts", "timeouts", ("HTTPRoute.rule",), on_failure="default"),
     Feature("route.retry", "retry", ("HTTPRoute.rule", "BackendTrafficPolicy"), on_failure="ignored"),
     Feature(

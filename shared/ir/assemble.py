@@ -72,7 +72,7 @@ def weights(destination: Destination) -> Weights:
 
 def unavailable(destination: Destination) -> int | None:
     """The status that answers every request of a joined destination which nothing can serve; None where something can."""
-    if weights(destination).valid:
+    if weights(destination).valid or not (destination.settings or destination.backend_cluster_refs):
         return None
     if any(s.invalid for s in destination.settings):
         return 500

@@ -28,6 +28,7 @@ from shared.features.client.tcp_keepalive import xds as tcp_keepalive
 from shared.features.client.timeout import xds as timeout
 from shared.features.parts.per_route import PIECE
 from shared.features.parts.xds_values import config_source, given, wrapped
+from shared.features.route.dynamic_resolver import xds as dynamic_resolver
 from shared.features.security.authorization import places
 from shared.features.security.jwt import xds as jwt
 from shared.features.traffic.http2 import xds as http2
@@ -67,6 +68,7 @@ FILTER_ORDER = {
     "envoy.filters.http.dynamic_modules": 250,
     "envoy.filters.http.geoip": 300,
     "envoy.filters.http.rbac": 301,
+    "envoy.filters.http.rbac.dfp_loopback_deny": 301,
     "envoy.filters.http.local_ratelimit": 302,
     "envoy.filters.http.ratelimit": 303,
     "envoy.filters.http.bandwidth_limit": 304,
@@ -140,7 +142,7 @@ def listener(
         if routes or not led_nowhere:
             chains += streams.chains(of, routes, gateway.log)
             led_nowhere |= not routes
-        inspects |= any(streams.server_names(r) for r in routes)
+        inspects |= any(streams.server_names(r) or dynamic_resolver.resolves_sni(r, terminated=of.tls is not None) for r in routes)
         needs += tls_needs(of.tls) if of.tls is not None and routes else ()
     # a header before the first byte of anything else: one listener that has it decides for its port
     before = next((each.proxy_protocol for each in members if each.proxy_protocol is not None), None)

@@ -16,6 +16,7 @@ from shared.features.parts.xds_values import Unrenderable, given, metadata, stri
 from shared.features.route.cors import xds as cors
 from shared.features.route.credential_injection import xds as credential_injection
 from shared.features.route.direct_response import xds as direct_response
+from shared.features.route.dynamic_resolver import xds as dynamic_resolver
 from shared.features.route.header_modifier import xds as header_modifier
 from shared.features.route.mirror import xds as mirror
 from shared.features.route.redirect import xds as redirect
@@ -74,6 +75,7 @@ PER_ROUTE: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (
     ext_proc.per_route,
     wasm.per_route,
     dynamic_module.per_route,
+    dynamic_resolver.per_route,
     fault_injection.per_route,
     bandwidth_limit.per_route,
     compression.per_route,
@@ -84,6 +86,7 @@ FILTERS: tuple[Callable[[HttpRoute], Mapping[str, Fields]], ...] = (
     cors.filters,
     session_persistence.filters,
     credential_injection.filters,
+    dynamic_resolver.filters,
     csrf.filters,
     ext_auth.filters,
     api_key_auth.filters,

@@ -12,7 +12,9 @@ from services.xds_server.render.types import CLUSTER, LISTENER, Rendered, render
 from shared.features.client.connection import xds as connection
 from shared.features.client.timeout import xds as timeout
 from shared.features.parts.xds_values import given
+from shared.features.route.dynamic_resolver import xds as dynamic_resolver
 from shared.features.security.authorization import xds as authorization
+from shared.features.traffic.dns import xds as dns
 from shared.features.traffic.load_balancer import xds as load_balancer
 from shared.ir.destination import Destination
 from shared.ir.gateway import AccessLog
@@ -67,12 +69,14 @@ def _chain(listener: TcpListener, route: TcpRoute, log: AccessLog | None) -> Fie
         | timeout.on_tcp_proxy(listener.timeout)
     )
     snis = server_names(route)
+    by_sni = dynamic_resolver.resolves_sni(route, terminated=listener.tls is not None)
     return given(
         {
             "name": route.name,
             "filters": [
                 *authorization.network_filters(route.authorization, stat_prefix),
                 *connection.filters(listener.connection, stat_prefix),
+                *(dynamic_resolver.network_filters(dns.cache(route.dns, None), stat_prefix) if by_sni else ()),
                 {"name": "envoy.filters.network.tcp_proxy", "typed_config": pack(_TCP_PROXY, proxy)},
             ],
             "filter_chain_match": {"server_names": list(snis)} if snis else None,
