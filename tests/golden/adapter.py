@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from services.resource_watcher.stages.statuses import bounded
 from services.translator.settings import TranslatorSettings
 from services.translator.translator import Outputs, Translator
 from shared.core.refs import ObjectRef
@@ -142,7 +143,7 @@ def merged_statuses(parts: Iterable[StatusPart | None], objects: list[dict[str, 
         order = specs.get(ref, {}).get("parentRefs") or []
         if "parents" in status:
             status["parents"].sort(key=lambda p: order.index(p["parentRef"]) if p["parentRef"] in order else len(order))
-        found.append({"kind": ref.kind, "namespace": ref.namespace, "name": ref.name, "status": json.loads(encode(status))})
+        found.append({"kind": ref.kind, "namespace": ref.namespace, "name": ref.name, "status": bounded(json.loads(encode(status)))})
     # a policy that concerns nobody is told nothing; cases show that as an empty status
     silent = (ref for ref in specs if ref.kind.endswith("Policy") and ref not in by_ref)
     return found + [{"kind": ref.kind, "namespace": ref.namespace, "name": ref.name, "status": {}} for ref in silent]

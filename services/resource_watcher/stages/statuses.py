@@ -12,6 +12,14 @@ from typing import Any
 _LISTS = {"parents": "parentRef", "ancestors": "ancestorRef", "listeners": "name"}
 """Lists that parts add to, and what identifies an entry."""
 
+MOST_ANCESTORS = 16
+_AGGREGATED = {
+    "type": "Aggregated",
+    "status": "True",
+    "reason": "Aggregated",
+    "message": f"There are more than {MOST_ANCESTORS} ancestors; the others are left out.",
+}
+
 
 def merge(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The parts by Gateway, joined in the Gateways' order; of plain fields the last Gateway's stands."""
@@ -22,7 +30,25 @@ def merge(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
                 out.setdefault(field, []).extend(value)
             else:
                 out[field] = value
-    return out
+    return bounded(out)
+
+
+def bounded(status: dict[str, Any]) -> dict[str, Any]:
+    """The API takes 16 ancestors: bad news stays before good news, and the last one says that there are more."""
+    ancestors = status.get("ancestors", ())
+    if len(ancestors) <= MOST_ANCESTORS:
+        return status
+    *kept, last = sorted(ancestors, key=_urgency)[:MOST_ANCESTORS]
+    conditions = [c for c in last.get("conditions", ()) if c.get("type") != _AGGREGATED["type"]]
+    seen = next(({"observedGeneration": c["observedGeneration"]} for c in conditions if "observedGeneration" in c), {})
+    return {**status, "ancestors": [*kept, {**last, "conditions": [*conditions, {**_AGGREGATED, **seen}]}]}
+
+
+def _urgency(ancestor: Mapping[str, Any]) -> tuple[int, str, str]:
+    found = {(c.get("type"), c.get("status")) for c in ancestor.get("conditions", ())}
+    rank = 0 if ("Accepted", "False") in found else 1 if ("Overridden", "True") in found else 2
+    ref = ancestor.get("ancestorRef", {})
+    return rank, ref.get("namespace") or "", ref.get("name") or ""
 
 
 def stamp(status: Mapping[str, Any], before: Mapping[str, Any] | None, now: str) -> dict[str, Any]:
