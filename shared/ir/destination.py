@@ -17,11 +17,12 @@ AddressType = Literal["IP", "FQDN", "UDS", "STATIC", "Mixed"]
 AppProtocol = Literal["HTTP", "HTTP2", "GRPC", "HTTPS", "TCP", "UDP", "TLS"]
 
 
-class Endpoint(IR, frozen=True):
+class Endpoint(IR, frozen=True, kw_only=True):
     """host and port, or a Unix socket's path; `zone` is the topology zone; `draining`: serve what is open, nothing new."""
 
     host: str = ""
-    port: int = 0
+    # always written, as Envoy Gateway does
+    port: int
     path: str | None = None
     hostname: str | None = None
     zone: str | None = None

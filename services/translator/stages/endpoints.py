@@ -162,7 +162,7 @@ def _type(spec: BackendEndpoint) -> AddressType:
 
 def _endpoint(spec: BackendEndpoint) -> Endpoint:
     if spec.unix is not None:
-        return Endpoint(path=spec.unix.path, hostname=spec.hostname, zone=spec.zone)
+        return Endpoint(port=0, path=spec.unix.path, hostname=spec.hostname, zone=spec.zone)
     host, port = ("", 0)
     if spec.fqdn is not None:
         host, port = spec.fqdn.hostname, spec.fqdn.port

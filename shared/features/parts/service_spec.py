@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shared.api.base import Spec
 from shared.api.gateway import BackendObjectReference
+from shared.features.parts.backend_settings_spec import BackendSettingsSpec
 
 
 class ServiceRef(BackendObjectReference, frozen=True):
@@ -18,6 +19,7 @@ class ServiceSpec(Spec, frozen=True):
 
     backend_ref: BackendObjectReference | None = None
     backend_refs: tuple[ServiceRef, ...] = ()
+    backend_settings: BackendSettingsSpec | None = None
 
     @property
     def refs(self) -> tuple[ServiceRef, ...]:

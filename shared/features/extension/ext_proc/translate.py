@@ -5,6 +5,7 @@ from __future__ import annotations
 from shared.core.refs import ObjectRef
 from shared.features.extension.ext_proc.ir import ExtProc
 from shared.features.extension.ext_proc.spec import ExtProcSpec, MetadataSpec, ProcessingModeSpec, ProcessingSideSpec
+from shared.features.parts import backend_settings
 from shared.features.parts.policy_lookup import Fault, Lookup, config_name, duration, service_name
 
 
@@ -35,4 +36,5 @@ def translate(spec: ExtProcSpec, index: int, owner: ObjectRef, lookup: Lookup) -
         forwarding_metadata_namespaces=metadata.accessible_namespaces,
         receiving_metadata_namespaces=metadata.writable_namespaces,
         allow_mode_override=mode.allow_mode_override,
+        traffic=backend_settings.translate(spec.backend_settings),
     )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from shared.api.gateway import SecretObjectReference
 from shared.core import durations
 from shared.core.refs import ObjectRef
+from shared.features.parts import backend_settings
 from shared.features.parts.policy_lookup import Fault, Lookup, config_name, service_name
 from shared.features.parts.service_spec import ServiceSpec
 from shared.features.security.ext_auth.ir import BodyToAuth, ContextExtension, ExtAuth, GrpcAuthService, HttpAuthService
@@ -57,6 +58,7 @@ def translate(spec: ExtAuthSpec, owners: Owners, lookup: Lookup) -> ExtAuth:
         include_route_metadata=spec.include_route_metadata,
         timeout=_timeout(spec.timeout),
         status_on_error=spec.status_on_error,
+        traffic=backend_settings.translate((spec.http or spec.grpc or ServiceSpec()).backend_settings),
     )
 
 

@@ -7,6 +7,7 @@ from email.utils import parseaddr
 from urllib.parse import urlsplit
 
 from shared.core.refs import ObjectRef
+from shared.features.parts import backend_settings
 from shared.features.parts.policy_lookup import Fault, Lookup, any_value, duration, service_name
 from shared.features.security.jwt.ir import ClaimToHeader, HeaderExtractor, Jwt, JwtExtractor, JwtProvider, RemoteJwks
 from shared.features.security.jwt.spec import KEY, JwtExtractorSpec, JwtProviderSpec, JwtSpec, LocalJwksSpec, RemoteJwksSpec
@@ -83,6 +84,7 @@ def _remote(spec: RemoteJwksSpec, name: str, index: int, owner: ObjectRef, looku
     return RemoteJwks(
         uri=spec.uri,
         destination=destination,
+        traffic=backend_settings.translate(spec.backend_settings),
         cache_duration=duration("cacheDuration", spec.cache_duration),
         failed_refetch_duration=duration("failedRefetchDuration", spec.failed_refetch_duration),
     )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from shared.core.refs import ObjectRef
+from shared.features.parts import backend_settings
 from shared.features.parts.hostname import is_ip
 from shared.features.parts.policy_lookup import Fault, Lookup, config_name, duration, service_name, value_at
 from shared.features.security.jwt.spec import JwtSpec
@@ -100,6 +101,7 @@ def _provider(spec: OidcProviderSpec, owner: ObjectRef, lookup: Lookup) -> OidcP
         token_endpoint=spec.token_endpoint,
         end_session_endpoint=spec.end_session_endpoint,
         destination=destination,
+        traffic=backend_settings.translate(spec.backend_settings),
     )
 
 

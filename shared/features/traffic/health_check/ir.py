@@ -60,7 +60,7 @@ class ActiveCheck(IR, frozen=True):
 
 class PassiveCheck(IR, frozen=True):
     interval: str = "0s"
-    base_ejection_time: str = "0s"
+    base_ejection_time: str | None = None
     split_external_local_origin_errors: bool | None = None
     consecutive_local_origin_failures: int | None = None
     consecutive_gateway_errors: int | None = None

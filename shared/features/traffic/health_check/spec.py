@@ -61,7 +61,7 @@ class PassiveCheckSpec(Spec, frozen=True):
     consecutive_local_origin_failures: int | None = None
     consecutive_gateway_errors: int | None = None
     consecutive_5xx_errors: int | None = msgspec.field(default=None, name="consecutive5XxErrors")
-    base_ejection_time: str = "30s"
+    base_ejection_time: str | None = None
     max_ejection_percent: int | None = None
     failure_percentage_threshold: int | None = None
     always_eject_one_endpoint: bool | None = None

@@ -76,7 +76,7 @@ def _payload(spec: PayloadSpec | None) -> ir.Payload | None:
 def _passive(spec: PassiveCheckSpec, faults: Faults) -> ir.PassiveCheck:
     return ir.PassiveCheck(
         interval=faults.duration("Interval", spec.interval) or "0s",
-        base_ejection_time=faults.duration("BaseEjectionTime", spec.base_ejection_time) or "0s",
+        base_ejection_time=faults.duration("BaseEjectionTime", spec.base_ejection_time),
         split_external_local_origin_errors=spec.split_external_local_origin_errors,
         consecutive_local_origin_failures=spec.consecutive_local_origin_failures,
         consecutive_gateway_errors=spec.consecutive_gateway_errors,

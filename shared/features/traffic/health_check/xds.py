@@ -123,7 +123,9 @@ def _passive(passive: PassiveCheck) -> Fields:
         "enforcing_failure_percentage": _ENFORCED if passive.failure_percentage_threshold is not None else None,
         "always_eject_one_host": passive.always_eject_one_endpoint,
     }
-    out: Fields = {"base_ejection_time": duration(passive.base_ejection_time), "interval": duration(passive.interval)}
+    out: Fields = {"interval": duration(passive.interval)}
+    if passive.base_ejection_time is not None:
+        out["base_ejection_time"] = duration(passive.base_ejection_time)
     if passive.split_external_local_origin_errors:
         out["split_external_local_origin_errors"] = True
     return out | {name: wrapped(n) for name, n in counts.items() if n is not None}
