@@ -17,7 +17,7 @@ from shared.ir.base import IR
 from shared.ir.destination import BackendCluster, BackendClusterRef, Destination, DestinationSetting, EndpointsShard
 from shared.ir.gateway import GatewayShard, GlobalResources, Xds
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
-from shared.ir.joining import with_policies, with_stream_policies
+from shared.ir.joining import with_cluster_policies, with_policies, with_stream_policies
 from shared.ir.order import chosen_udp, order_key, ordered, ordered_tcp
 from shared.ir.patch import PatchShard
 from shared.ir.policy import PolicyShard
@@ -213,6 +213,6 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
         http=tuple(listeners),
         tcp=tuple(tcp),
         udp=tuple(udp),
-        backend_clusters=_shared_clusters(shards, endpoints),
+        backend_clusters=tuple(with_cluster_policies(c, policy) for c in _shared_clusters(shards, endpoints)),
         envoy_patch_policies=tuple(p.policy for p in patches),
     )

@@ -80,13 +80,17 @@ class BackendClusterRef(IR, frozen=True):
 
 
 class BackendCluster(IR, frozen=True):
-    """`ir.xds.<ns>.<name>.clusters.<kind>.<ns>.<backend>.<port>.<protocol>`: one cluster for all routes to a backend."""
+    """`ir.xds.<ns>.<name>.clusters.<kind>.<ns>.<backend>.<port>.<protocol>`: one cluster for all routes to a backend.
+
+    `policies` are keys of the traffic policies that speak for it; they are joined in where it is rendered.
+    """
 
     name: str
     setting: DestinationSetting
     metadata: ResourceMetadata | None = None
     traffic: ClusterTraffic | None = None
     use_client_protocol: bool = False
+    policies: tuple[str, ...] = ()
 
 
 class Destination(IR, frozen=True):

@@ -14,10 +14,12 @@ from msgspec.structs import replace
 from shared.features.route.direct_response.ir import DirectResponse
 from shared.features.security.authorization.ir import Authorization
 from shared.ir.base import IR
+from shared.ir.destination import BackendCluster
 from shared.ir.http import HttpRoute
 from shared.ir.metadata import PolicyMetadata, ResourceMetadata
 from shared.ir.policy import Policies, PolicyShard
 from shared.ir.tcp import TcpRoute
+from shared.ir.traffic import ClusterTraffic, Traffic
 from shared.ir.udp import UdpRoute
 
 PolicyOf = Callable[[str], PolicyShard | None]
@@ -26,6 +28,7 @@ R = TypeVar("R", TcpRoute, UdpRoute)
 NONE = Policies()
 NOBODY = Authorization(default_action="Deny")
 _REFUSAL = DirectResponse(status_code=500)
+LOAD_REPORTS = ("endpoint-load-metrics", "endpoint-load-metrics-bin")
 _OF_STREAMS: dict[type[IR], tuple[str, ...]] = {
     UdpRoute: ("load_balancer", "dns"),
     TcpRoute: (
@@ -53,9 +56,12 @@ def with_policies(route: HttpRoute, of_listener: Policies | None, policy: Policy
         return route
     changes: dict[str, Any] = {"policies": None}
     refused = False
-    for shard in _chain(route.policies, of_listener, "traffic", policy):
+    own = len(route.policies.traffic) if route.policies is not None else 0
+    for n, shard in enumerate(_chain(route.policies, of_listener, "traffic", policy)):
         if shard is not None and not shard.refuses:
             changes |= _traffic(route, shard)
+            if n < own and reports_load(shard.traffic):
+                changes["remove_response_headers"] = (*route.remove_response_headers, *_new(LOAD_REPORTS, route.remove_response_headers))
             break
         refused |= shard is not None
     security = next(_chain(route.policies, of_listener, "security", policy), NONE)
@@ -72,6 +78,17 @@ def with_policies(route: HttpRoute, of_listener: Policies | None, policy: Policy
     if refused:
         changes["direct_response"] = _REFUSAL
     return replace(route, **changes)
+
+
+def _new(names: tuple[str, ...], known: tuple[str, ...]) -> Iterator[str]:
+    return (name for name in names if name not in known)
+
+
+def reports_load(traffic: Traffic | None) -> bool:
+    """Whether backends report their load in headers that clients must not see."""
+    balancer = traffic.load_balancer if traffic is not None else None
+    utilization = balancer.backend_utilization if balancer is not None else None
+    return utilization is not None and not utilization.keep_response_headers
 
 
 def _traffic(route: HttpRoute, shard: PolicyShard) -> dict[str, Any]:
@@ -99,6 +116,28 @@ def _stat_name(pattern: str, metadata: ResourceMetadata | None) -> str | None:
     for operator, value in values.items():
         pattern = pattern.replace(operator, value)
     return pattern
+
+
+def with_cluster_policies(cluster: BackendCluster, policy: PolicyOf) -> BackendCluster:
+    """A cluster that routes share, with what the policy that speaks for all of them says of clusters."""
+    if not cluster.policies:
+        return cluster
+    changes: dict[str, Any] = {"policies": ()}
+    for key in cluster.policies:
+        shard = policy(key)
+        if shard is not None and shard.traffic is not None and not shard.refuses:
+            changes |= {"traffic": _of_cluster(shard.traffic), "use_client_protocol": bool(shard.use_client_protocol)}
+            break
+    return replace(cluster, **changes)
+
+
+def _of_cluster(traffic: Traffic) -> ClusterTraffic:
+    """What of a route's traffic its cluster can do, too."""
+    fields = {name: getattr(traffic, name) for name in ClusterTraffic.__struct_fields__ if name != "retry"}
+    timeout = traffic.timeout
+    if timeout is not None and timeout.http is not None:
+        fields["timeout"] = replace(timeout, http=replace(timeout.http, request_timeout=None, stream_idle_timeout=None))
+    return ClusterTraffic(**fields)
 
 
 def with_stream_policies(route: R, of_listener: Policies | None, policy: PolicyOf) -> R:

@@ -46,8 +46,13 @@ PROTOCOLS: dict[str, AppProtocol] = {"HTTPRoute": "HTTP", "GRPCRoute": "GRPC", "
 """What a route of each kind speaks to its backends, where these do not ask for another."""
 
 
-def upstream(db: Db, ref: BackendObjectReference, namespace: str, kind: str, gateway: ObjectRef) -> Upstream:
-    """What a reference of a route of this kind in `namespace` comes to at this Gateway."""
+def upstream(
+    db: Db, ref: BackendObjectReference, namespace: str, kind: str, gateway: ObjectRef, by_address: bool | None = None
+) -> Upstream:
+    """What a reference of a route of this kind in `namespace` comes to at this Gateway.
+
+    `by_address`: to a Service's own address or to its endpoints; None: as the Gateway says.
+    """
     if ref.group not in _GROUPS.values():
         text = "Group is invalid, only the core API group, multicluster.x-k8s.io and gateway.envoyproxy.io are supported"
         return _problem(text, "InvalidKind")
@@ -63,8 +68,9 @@ def upstream(db: Db, ref: BackendObjectReference, namespace: str, kind: str, gat
         return with_tls(db, found, target, ref.port, gateway)
     if ref.port is None:
         return _problem("A valid port number corresponding to a port on the Service must be specified", "PortNotSpecified")
-    seen = view(db, gateway)
-    by_address = seen is not None and seen.by_address
+    if by_address is None:
+        seen = view(db, gateway)
+        by_address = seen is not None and seen.by_address
     found = service_upstream(db, target.kind, target.namespace, target.name, ref.port, by_address, protocol)
     return with_tls(db, found, target, ref.port, gateway)
 

@@ -9,12 +9,13 @@ from msgspec.structs import replace
 from services.translator.stages.attach import At, attachments
 from services.translator.stages.metadata import resource_metadata
 from services.translator.stages.policies.precedence import at_route
+from services.translator.stages.policies.ways import Place, ways
 from services.translator.stages.rules import Rules, rules
 from services.translator.stages.tables import ROUTES
 from shared.api.routes import StreamRoute
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.features.route.redirect.translate import at_port
-from shared.incremental import AnyOf, Collection, Count, Db, fold
+from shared.incremental import AnyOf, Collection, Count, Db, fold, query
 from shared.ir.destination import BackendCluster, Destination
 from shared.ir.http import HttpRoute as HttpRouteIr
 from shared.ir.http import HttpRouteShard, RouteOrder
@@ -38,14 +39,25 @@ def route_shards(db: Db, route: ObjectRef) -> Mapping[tuple[GatewayRef, str], Sh
 def _http_shards(db: Db, route: ObjectRef, order: RouteOrder) -> Mapping[tuple[GatewayRef, str], Shard]:
     found: dict[tuple[GatewayRef, str], list[HttpRouteIr]] = {}
     for each in attachments(db, route):
-        made = rules(db, route, each.gateway)
         if _left_out(db, route, each.gateway):
             continue
         for at in each.at:
             if at.point.ready and at.hosts:
+                made = rules_at(db, route, each.gateway, at)
                 key = (each.fleet, http_route_key(at.point.key, route.kind, route.namespace, route.name))
                 found.setdefault(key, []).extend(_at(db, route, each.gateway, at, made))
     return {key: HttpRouteShard(order=order, routes=tuple(routes)) for key, routes in found.items()}
+
+
+def rules_at(db: Db, route: ObjectRef, gateway: ObjectRef, at: At) -> Rules:
+    """A route's rules at one listener."""
+    return rules(db, route, gateway, ways(db, route, rule_names(db, route), gateway, Place(at.point.owner, at.point.name)))
+
+
+@query
+def rule_names(db: Db, route: ObjectRef) -> tuple[str, ...]:
+    row = db.get(ROUTES, route)
+    return tuple(rule.name or "" for rule in row.spec.rules) if row is not None else ()
 
 
 def _at(db: Db, ref: ObjectRef, gateway: ObjectRef, at: At, made: Rules) -> Iterator[HttpRouteIr]:
@@ -63,8 +75,8 @@ def _stream_shards(db: Db, route: ObjectRef, row: StreamRoute, order: RouteOrder
     found: dict[tuple[GatewayRef, str], Shard] = {}
     name = f"{route.kind.lower()}/{route.namespace}/{route.name}"
     for each in attachments(db, route):
-        destination = rules(db, route, each.gateway).destination
         for at in each.at:
+            destination = rules_at(db, route, each.gateway, at).destination
             if destination is None or not at.point.ready or not at.hosts or unresolvable(at, destination):
                 continue
             policies = at_route(db, route, _rule_name(row), at.point.owner, at.point.name, each.gateway)
@@ -127,8 +139,8 @@ def used_shards(db: Db, route: ObjectRef) -> Mapping[tuple[GatewayRef, str], Bac
     """The shards that each fleet needs for this route and others: of endpoints (None), and of clusters that routes share."""
     found: dict[tuple[GatewayRef, str], BackendCluster | None] = {}
     for each in attachments(db, route):
-        if any(at.point.ready and at.hosts for at in each.at):
-            made = rules(db, route, each.gateway)
+        used = (rules_at(db, route, each.gateway, at) for at in each.at if at.point.ready and at.hosts)
+        for made in {id(each): each for each in used}.values():
             found.update(((each.fleet, key), None) for key in made.endpoints)
             found.update(((each.fleet, cluster_key(cluster.name)), cluster) for cluster in made.clusters)
     return found

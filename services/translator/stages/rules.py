@@ -11,6 +11,7 @@ from services.translator.stages.backends import named, upstream
 from services.translator.stages.filters import filters_of, lookup_of
 from services.translator.stages.matches import Match, Unmatchable, combinations, preflight
 from services.translator.stages.metadata import resource_metadata
+from services.translator.stages.policies.ways import Way, hashes
 from services.translator.stages.shared_clusters import merges, shared
 from services.translator.stages.streams import destination as stream_destination
 from services.translator.stages.streams import invalid_rules
@@ -66,20 +67,20 @@ class _Backends(msgspec.Struct, frozen=True):
 
 
 @query
-def rules(db: Db, route: ObjectRef, gateway: ObjectRef) -> Rules:
-    """All rules of a route as this Gateway serves them."""
+def rules(db: Db, route: ObjectRef, gateway: ObjectRef, ways: tuple[Way, ...] = ()) -> Rules:
+    """All rules of a route as this Gateway serves them, at listeners where they go those ways; () is how the Gateway sends them."""
     row = db.get(ROUTES, route)
     if row is None:
         return Rules()
     if isinstance(row, StreamRoute):
-        return _stream(db, route, row, gateway)
+        return _stream(db, route, row, gateway, ways)
     routes: list[HttpRouteIr] = []
     problems: list[Problem] = []
     unaccepted: list[int] = []
     clusters: dict[str, BackendCluster] = {}
     specs: tuple[Rule, ...] = row.spec.rules
     for i, rule in enumerate(specs):
-        made, faults, used = _rule(db, route, row, gateway, i, rule)
+        made, faults, used = _rule(db, route, row, gateway, i, rule, ways[i] if ways else Way())
         routes += made
         problems += faults
         clusters.update((c.name, c) for c in used)
@@ -96,12 +97,12 @@ def rules(db: Db, route: ObjectRef, gateway: ObjectRef) -> Rules:
     )
 
 
-def _stream(db: Db, route: ObjectRef, row: StreamRoute, gateway: ObjectRef) -> Rules:
+def _stream(db: Db, route: ObjectRef, row: StreamRoute, gateway: ObjectRef, ways: tuple[Way, ...]) -> Rules:
     problem = invalid_rules(route, row)
     if problem is not None:
         count = max(len(row.spec.rules), 1)
         return Rules(count=count, problems=(problem,), unaccepted=tuple(range(count)))
-    destination, problems, clusters = stream_destination(db, route, row, gateway)
+    destination, problems, clusters = stream_destination(db, route, row, gateway, ways)
     keys = {s.endpoints_ref for s in destination.settings if s.endpoints_ref}
     return Rules(count=len(row.spec.rules), destination=destination, problems=problems, endpoints=tuple(sorted(keys)), clusters=clusters)
 
@@ -113,7 +114,7 @@ def _destinations(route: HttpRouteIr) -> Iterator[Destination]:
 
 
 def _rule(
-    db: Db, route: ObjectRef, row: HttpRoute | GrpcRoute, gateway: ObjectRef, index: int, rule: Rule
+    db: Db, route: ObjectRef, row: HttpRoute | GrpcRoute, gateway: ObjectRef, index: int, rule: Rule, way: Way
 ) -> tuple[list[HttpRouteIr], list[Problem], tuple[BackendCluster, ...]]:
     name = f"{route.kind.lower()}/{route.namespace}/{route.name}/rule/{index}"
     meta = resource_metadata(route.kind, row.metadata, rule.name or "")
@@ -124,7 +125,7 @@ def _rule(
     except Unmatchable as e:
         reason = e.problem.reason if e.problem.reason in _KEPT_REASONS else UNSUPPORTED_VALUE
         return [], [*problems, not_accepted(f"failed to process route rule {index}: {e.problem.message}", reason)], ()
-    backends = _backends(db, route, gateway, name, rule)
+    backends = _backends(db, route, gateway, name, rule, way)
     problems += [replace(p, message=f"failed to process route rule {index} {p.message}") for p in backends.problems]
     answer, problem = _own_answer(filters, backends, rule, index)
     if problem is not None:
@@ -208,35 +209,37 @@ def _with(base: HttpRouteIr, match: Match, cookies: tuple[StringMatch, ...]) -> 
     )
 
 
-def _backends(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, rule: Rule) -> _Backends:
+def _backends(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, rule: Rule, way: Way) -> _Backends:
     refs = rule.backend_refs
     settings: list[DestinationSetting] = []
     problems: list[Problem] = []
     names: list[str] = []
     for i, ref in enumerate(refs):
-        setting, problem = _setting(db, route, gateway, f"{name}/backend/{i}", ref)
+        setting, problem = _setting(db, route, gateway, f"{name}/backend/{i}", ref, way)
         if problem is not None:
             problems.append(replace(problem, message=f"backendRef {i}: {problem.message}"))
         names.append(f"{ref.namespace or route.namespace}/{ref.name}" if ref.weight else "")
         settings.append(setting)
     clusters: list[BackendCluster] = []
-    if merges(db, gateway) and not _bound_together(rule, settings):
+    if not way.own and merges(db, gateway) and not _bound_together(rule, settings, hashes(db, gateway)):
         found = [shared(db, gateway, ref, route.namespace, setting) for ref, setting in zip(refs, settings, strict=True)]
         settings = [each.setting for each in found]
         clusters = [each.cluster for each in found if each.cluster is not None]
     return _Backends(tuple(s for s in settings if s.weight), tuple(names), tuple(problems), tuple(clusters))
 
 
-def _bound_together(rule: Rule, settings: list[DestinationSetting]) -> bool:
+def _bound_together(rule: Rule, settings: list[DestinationSetting], hashed: bool) -> bool:
     """Whether several backends must stay in one cluster: sessions stick to one of them, or one stands in for another."""
-    return len(settings) > 1 and (rule.session_persistence is not None or any(s.priority for s in settings))
+    return len(settings) > 1 and (hashed or rule.session_persistence is not None or any(s.priority for s in settings))
 
 
-def _setting(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, ref: HttpBackendRef) -> tuple[DestinationSetting, Problem | None]:
+def _setting(
+    db: Db, route: ObjectRef, gateway: ObjectRef, name: str, ref: HttpBackendRef, way: Way
+) -> tuple[DestinationSetting, Problem | None]:
     invalid = DestinationSetting(name=name, weight=ref.weight, invalid=True)
     if (problem := _filters_fault(ref, route.kind)) is not None:
         return invalid, problem
-    found = upstream(db, ref, route.namespace, route.kind, gateway)
+    found = upstream(db, ref, route.namespace, route.kind, gateway, way.by_address)
     if found.setting is None:
         return invalid, found.problem
     setting = named(found.setting, name, ref.weight)

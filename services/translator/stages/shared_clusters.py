@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from services.translator.stages.grants import selector_fault, selects
+from services.translator.stages.policies.ways import of_gateway
 from services.translator.stages.tables import BACKENDS, SERVICE_IMPORTS, SERVICES
 from services.translator.stages.views import view
 from shared.api.gateway import BackendObjectReference
@@ -38,7 +39,8 @@ def shared(db: Db, gateway: ObjectRef, ref: BackendObjectReference, namespace: s
     if not _selected(db, gateway, target):
         return Sharing(setting)
     name = f"{target.kind.lower()}/{target.namespace}/{target.name}/{ref.port or 0}/{(setting.protocol or 'TCP').lower()}"
-    cluster = BackendCluster(name=name, setting=replace(setting, name=name, weight=None), metadata=setting.metadata)
+    whole = replace(setting, name=name, weight=None)
+    cluster = BackendCluster(name=name, setting=whole, metadata=setting.metadata, policies=of_gateway(db, gateway))
     kept = DestinationSetting(name=setting.name, weight=setting.weight, endpoints_ref=setting.endpoints_ref, backend_cluster=name)
     return Sharing(kept, cluster)
 

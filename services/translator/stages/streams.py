@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from services.translator.stages.backends import named, upstream
 from services.translator.stages.metadata import resource_metadata
+from services.translator.stages.policies.ways import Way
 from services.translator.stages.shared_clusters import Sharing, merges, shared
 from shared.api.routes import BackendRef, StreamRoute
 from shared.core.refs import ObjectRef
@@ -40,7 +41,7 @@ def _may_share(route: ObjectRef, row: StreamRoute) -> bool:
 
 
 def destination(
-    db: Db, route: ObjectRef, row: StreamRoute, gateway: ObjectRef
+    db: Db, route: ObjectRef, row: StreamRoute, gateway: ObjectRef, ways: tuple[Way, ...] = ()
 ) -> tuple[Destination, tuple[Problem, ...], tuple[BackendCluster, ...]]:
     """Where a route's connections go, what was wrong with its backends, and the clusters that it shares."""
     name = f"{route.kind.lower()}/{route.namespace}/{route.name}/rule/-1"
@@ -48,14 +49,15 @@ def destination(
     problems: list[Problem] = []
     clusters: dict[str, BackendCluster] = {}
     may_share = merges(db, gateway) and _may_share(route, row)
-    for rule in row.spec.rules:
+    for n, rule in enumerate(row.spec.rules):
+        way = ways[n] if ways else Way()
         for i, ref in enumerate(rule.backend_refs):
-            found = upstream(db, ref, route.namespace, route.kind, gateway)
+            found = upstream(db, ref, route.namespace, route.kind, gateway, way.by_address)
             if found.problem is not None:
                 problems.append(replace(found.problem, message=f"backendRef {i}: {found.problem.message}"))
             elif found.setting is not None and ref.weight:
                 setting = named(found.setting, f"{name}/backend/{i}", ref.weight)
-                sharing = shared(db, gateway, ref, route.namespace, setting) if may_share else Sharing(setting)
+                sharing = shared(db, gateway, ref, route.namespace, setting) if may_share and not way.own else Sharing(setting)
                 settings.append(sharing.setting)
                 if sharing.cluster is not None:
                     clusters[sharing.cluster.name] = sharing.cluster

@@ -23,6 +23,7 @@ from services.xds_server.derive.tables import (
     listener_of,
     opener,
     own_certificate,
+    policy,
     positions,
     shape,
     whole,
@@ -53,6 +54,7 @@ from shared.ir.assemble import joined, joined_setting, usable
 from shared.ir.destination import Destination, DestinationSetting
 from shared.ir.extension import ExtensionFeatures
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
+from shared.ir.joining import with_cluster_policies
 from shared.ir.security import SecurityFeatures
 from shared.ir.tcp import TcpListener, TcpRoute, TcpRouteShard
 from shared.ir.telemetry import AlsAccessLog, OpenTelemetryAccessLog, Tracing
@@ -142,6 +144,7 @@ def plans_of_shared(db: Db, key: str) -> Plans:
     cluster = db.get(SHARED, key)
     if cluster is None:
         return {}
+    cluster = with_cluster_policies(cluster, lambda name: policy(db, name))
     setting = joined_setting(cluster.setting, lambda ref: shape(db, ref))
     if not setting.endpoints:
         return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -36,6 +37,7 @@ from shared.features.traffic.tcp_keepalive import translate as tcp_keepalive
 from shared.features.traffic.telemetry import translate as telemetry
 from shared.features.traffic.timeout import translate as timeout
 from shared.incremental import Db
+from shared.ir.base import decode, encode
 from shared.ir.traffic import Traffic
 
 Spec = BackendTrafficPolicySpec
@@ -93,7 +95,11 @@ def _rate_limit(db: Db, of: Effective[Spec], faults: Faults) -> RateLimit | None
     if own is None or above is None:
         return own or above
     lists = _RULES if of.own_spec.merge_type == "StrategicMerge" else None
-    return msgspec.convert(merged(msgspec.to_builtins(above), msgspec.to_builtins(own), lists), RateLimit)
+    return decode(msgspec.json.encode(merged(_plain(above), _plain(own), lists)), RateLimit)
+
+
+def _plain(limit: RateLimit) -> Any:
+    return msgspec.json.decode(encode(limit))
 
 
 def deprecated(spec: Spec) -> Mapping[str, str]:

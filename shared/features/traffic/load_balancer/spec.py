@@ -26,7 +26,7 @@ class HashCookieSpec(Spec, frozen=True):
 class ConsistentHashSpec(Spec, frozen=True):
     """`type` is SourceIP, Header, Headers, Cookie or QueryParams."""
 
-    type: str
+    type: str = ""
     header: NamedSpec | None = None
     headers: tuple[NamedSpec, ...] = ()
     cookie: HashCookieSpec | None = None

@@ -12,7 +12,7 @@ class CidrMatch(IR, frozen=True):
     """`distinct`: each address is counted for itself. `invert`: everybody outside."""
 
     cidr: str
-    mask_len: int = 0
+    mask_len: int
     is_ipv6: bool = msgspec.field(default=False, name="isIPv6")
     distinct: bool = False
     invert: bool = False

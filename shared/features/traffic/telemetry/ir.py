@@ -7,8 +7,10 @@ from shared.ir.match import MapEntry
 
 
 class Share(IR, frozen=True):
+    """Of a hundred, unless it says otherwise."""
+
     numerator: int
-    denominator: int = 100
+    denominator: int | None = None
 
 
 class LiteralTag(IR, frozen=True):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from shared.api.telemetry import CustomTag, Fraction, SpanName
+from shared.api.telemetry import CustomTag, SpanName
 from shared.features.parts.faults import Faults
 from shared.features.traffic.telemetry import ir
-from shared.features.traffic.telemetry.spec import BackendTelemetrySpec, BackendTracingSpec
+from shared.features.traffic.telemetry.spec import BackendTelemetrySpec, BackendTracingSpec, ShareSpec
 from shared.ir.match import MapEntry
 
 OPERATORS = ("%ROUTE_NAME%", "%ROUTE_NAMESPACE%", "%ROUTE_KIND%", "%ROUTE_RULE_NAME%")
@@ -43,7 +43,7 @@ def _tracing(spec: BackendTracingSpec) -> ir.BackendTracing:
     )
 
 
-def _share(spec: Fraction | None) -> ir.Share | None:
+def _share(spec: ShareSpec | None) -> ir.Share | None:
     return ir.Share(numerator=spec.numerator, denominator=spec.denominator) if spec is not None else None
 
 
