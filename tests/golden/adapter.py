@@ -45,7 +45,7 @@ def settings_of(settings: dict[str, Any]) -> TranslatorSettings:
 
 _AGED = (
     *("Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "EndpointSlice"),
-    *("BackendTLSPolicy", "ClientTrafficPolicy", "EnvoyPatchPolicy", "SecurityPolicy", "EnvoyExtensionPolicy"),
+    *("BackendTLSPolicy", "BackendTrafficPolicy", "ClientTrafficPolicy", "EnvoyPatchPolicy", "SecurityPolicy", "EnvoyExtensionPolicy"),
 )
 
 

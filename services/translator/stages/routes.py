@@ -15,7 +15,7 @@ from services.translator.stages.tables import ROUTES
 from shared.api.routes import StreamRoute
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.features.route.redirect.translate import at_port
-from shared.incremental import AnyOf, Collection, Count, Db, fold, query
+from shared.incremental import AnyOf, Collection, Count, Db, fold
 from shared.ir.destination import BackendCluster, Destination
 from shared.ir.http import HttpRoute as HttpRouteIr
 from shared.ir.http import HttpRouteShard, RouteOrder
@@ -51,13 +51,10 @@ def _http_shards(db: Db, route: ObjectRef, order: RouteOrder) -> Mapping[tuple[G
 
 def rules_at(db: Db, route: ObjectRef, gateway: ObjectRef, at: At) -> Rules:
     """A route's rules at one listener."""
-    return rules(db, route, gateway, ways(db, route, rule_names(db, route), gateway, Place(at.point.owner, at.point.name)))
-
-
-@query
-def rule_names(db: Db, route: ObjectRef) -> tuple[str, ...]:
     row = db.get(ROUTES, route)
-    return tuple(rule.name or "" for rule in row.spec.rules) if row is not None else ()
+    names = tuple(rule.name or "" for rule in row.spec.rules) if row is not None else ()
+    special = ways(db, route, names, gateway, Place(at.point.owner, at.point.name))
+    return rules(db, route, gateway, special) if special else rules(db, route, gateway)
 
 
 def _at(db: Db, ref: ObjectRef, gateway: ObjectRef, at: At, made: Rules) -> Iterator[HttpRouteIr]:

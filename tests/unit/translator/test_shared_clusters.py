@@ -54,7 +54,7 @@ def test_another_route_on_the_same_backend_leaves_the_cluster_alone() -> None:
     cost = evaluated(world, lambda: world.put(route("new", "/new")))
     assert list(world.last.shards[FLEET]) == ["http.http.HTTPRoute.default.new"]
     # each kind of policy is asked whether it has a say
-    assert sum(cost.values()) <= 20, cost
+    assert sum(cost.values()) <= 22, cost
     world.put(endpoints("app", "10.1.1.2"))
     assert list(world.last.shards[FLEET]) == ["endpoints.Service.default.app.80"]
 
