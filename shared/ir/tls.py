@@ -6,10 +6,19 @@ from shared.ir.base import IR
 from shared.ir.match import StringMatch
 
 
-class TlsCertificate(IR, frozen=True):
-    """`certificate` is base64 PEM in clear; `private_key` a sealed token, opened by xds_server alone."""
+class Sds(IR, frozen=True):
+    """A secret that Envoy gets from another server of secrets, beside itself. `address`: the path of a socket."""
 
-    name: str
+    secret_name: str
+    scheme: str = ""
+    address: str = ""
+
+
+class TlsCertificate(IR, frozen=True):
+    """`certificate` is base64 PEM in clear; `private_key` a sealed token, opened by xds_server alone. `sds` in place of both."""
+
+    name: str = ""
+    sds: Sds | None = None
     certificate: str = ""
     private_key: str = ""
     ocsp_staple: str = ""
@@ -17,6 +26,7 @@ class TlsCertificate(IR, frozen=True):
 
 class CaCertificate(IR, frozen=True):
     name: str
+    sds: Sds | None = None
     certificate: str = ""
 
 

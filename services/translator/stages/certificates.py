@@ -8,6 +8,7 @@ import msgspec
 
 from services.translator.stages.grants import permitted
 from services.translator.stages.pem import Pair, pair
+from services.translator.stages.sds import SDS_TYPE, sds
 from services.translator.stages.tables import LATE, SECRETS, core_ref, environment
 from shared.api.core import Secret
 from shared.api.gateway import GROUP, SecretObjectReference
@@ -18,11 +19,13 @@ from shared.ir.tls import TlsCertificate
 INVALID = "InvalidCertificateRef"
 PARTIAL = "PartiallyInvalidCertificateRef"
 NOT_PERMITTED = "RefNotPermitted"
-SDS_TYPE = "gateway.envoyproxy.io/sds"
 
 
 class Certificates(msgspec.Struct, frozen=True):
-    """`pending`: a Secret that nobody has answered for yet; `late` where that takes too long to keep silent about."""
+    """`pending`: a Secret that nobody has answered for yet; `late` where that takes too long to keep silent about.
+
+    `opaque`: some stand at another server, so nobody here knows for which names they are.
+    """
 
     certificates: tuple[TlsCertificate, ...] = ()
     dns_names: tuple[str, ...] = ()
@@ -31,9 +34,13 @@ class Certificates(msgspec.Struct, frozen=True):
     pending: ObjectRef | None = None
     late: bool = False
 
+    @property
+    def opaque(self) -> bool:
+        return any(c.sds is not None for c in self.certificates)
+
 
 class Opened(msgspec.Struct, frozen=True):
-    """One Secret as a certificate pair, or why it is none."""
+    """One Secret as a certificate (with its pair, unless that stands at another server), or why it is none."""
 
     pair: Pair | None = None
     fault: str = ""
@@ -48,7 +55,10 @@ def opened(db: Db, ref: ObjectRef) -> Opened:
     if secret is None:
         return Opened(fault=f"Secret {at} does not exist.")
     if secret.type == SDS_TYPE:
-        return Opened(fault=f"SDS Secret {at} cannot be used: SDS Secret references are not supported yet.")
+        try:
+            return Opened(certificate=TlsCertificate(name=at, sds=sds(db, ref, secret)))
+        except ValueError as e:
+            return Opened(fault=f"{e}.")
     if secret.type != "kubernetes.io/tls":
         return Opened(fault=f"Secret {at} must be of type kubernetes.io/tls.")
     if not secret.data.get("tls.crt") or not secret.data.get("tls.key"):
@@ -95,8 +105,12 @@ def certificates(db: Db, namespace: str, refs: tuple[SecretObjectReference, ...]
         except Pending:
             pending = pending or target
             continue
-        if one.pair is None or one.certificate is None:
+        if one.certificate is None:
             faults.append((INVALID, f"certificate refs {i}: {one.fault}"))
+            continue
+        if one.pair is None:
+            # its names are not known, so only a repetition can be seen
+            good += [one.certificate] if one.certificate not in good else []
             continue
         domains = {(one.pair.algorithm, d) for d in one.pair.dns_names or ((one.pair.common_name,) if one.pair.common_name else ())}
         if clash := sorted(seen & domains):

@@ -184,12 +184,31 @@ def _pairs(drafts: Sequence[Draft]) -> Iterable[tuple[int, int]]:
                 yield i, j
 
 
+def _opaque(https: Sequence[Draft]) -> None:
+    """Certificates that nobody here can read may serve any name of their listener."""
+    for mine in https:
+        port = [d for d in https if d.spec.port == mine.spec.port]
+        names = mine.source.certificates.dns_names
+        if len(port) > 1 and any(
+            d is mine or d.spec.hostname is None or any(_overlap(d.spec.hostname, n) for n in names)
+            for d in port
+            if d.source.certificates.opaque
+        ):
+            text = (
+                "Certificates that an SDS server keeps cannot be compared with those of other listeners of the port. ALPN will default to "
+                "HTTP/1.1 to prevent HTTP/2 connection coalescing, unless explicitly configured via ClientTrafficPolicy"
+            )
+            mine.conditions.set("OverlappingTLSConfig", True, "SDSCertificateOpaque", text)
+            mine.overlaps = True
+
+
 def tls_overlaps(drafts: Sequence[Draft]) -> None:
     """HTTPS listeners of a port whose names or certificates overlap: a browser may reuse one's connection for the other.
 
     Overlapping certificates turn HTTP/2 off by default; as reason they win over overlapping hostnames.
     """
     https = [d for d in drafts if d.spec.protocol == "HTTPS" and not d.broken()]
+    _opaque(https)
     marked: set[int] = set()
     for i, j in _pairs(https):
         if i not in marked and j not in marked and _overlap(https[i].spec.hostname, https[j].spec.hostname):

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 import msgspec
 
-from services.translator.stages.certificates import SDS_TYPE
+from services.translator.stages.sds import SDS_TYPE, sds
 from services.translator.stages.tables import CONFIG_MAPS, SECRETS, core_ref, environment, settings
 from shared.api.gateway import SecretObjectReference
 from shared.incremental import Db
-from shared.ir.tls import CaCertificate
+from shared.ir.tls import CaCertificate, Sds
 
 SYSTEM_CA = "system_ca_certificates"
 _KEYS = ("ca.crt", "tls.crt")
@@ -35,18 +35,28 @@ def authorities(db: Db, refs: Iterable[SecretObjectReference], namespace: str, n
     named = tuple(refs)
     if named and not any(ref.kind in _KINDS for ref in named):
         return Authorities(fault=f"unsupported kind {named[0].kind} in caCertificateRefs", unsupported=True)
-    texts = []
+    texts: list[bytes] = []
+    elsewhere: list[Sds] = []
     for ref in named:
         found = _bundle(db, ref, namespace)
         if isinstance(found, str):
             return Authorities(fault=found)
-        texts.append(found)
+        if isinstance(found, Sds):
+            elsewhere.append(found)
+        else:
+            texts.append(found)
+    if len(elsewhere) > 1:
+        return Authorities(fault="multiple SDS reference secrets are not supported")
+    if elsewhere and texts:
+        return Authorities(fault="SDS reference secrets cannot be mixed with other authorities")
+    if elsewhere:
+        return Authorities(ca=CaCertificate(name=name, sds=elsewhere[0]))
     if not texts:
         return Authorities()
     return Authorities(ca=CaCertificate(name=name, certificate=base64.b64encode(b"\n".join(texts)).decode()))
 
 
-def _bundle(db: Db, ref: SecretObjectReference, namespace: str) -> bytes | str:
+def _bundle(db: Db, ref: SecretObjectReference, namespace: str) -> bytes | Sds | str:
     target = core_ref(ref.kind, namespace, ref.name)
     if ref.kind == "ConfigMap":
         row = db.get(CONFIG_MAPS, target)
@@ -60,7 +70,10 @@ def _bundle(db: Db, ref: SecretObjectReference, namespace: str) -> bytes | str:
     if secret is None:
         return f"secret {ref.name} not found in namespace {namespace}"
     if secret.type == SDS_TYPE:
-        return f"secret {ref.name}: SDS Secret references are not supported yet"
+        try:
+            return sds(db, target, secret)
+        except ValueError as e:
+            return str(e)
     value = _first(secret.data)
     if value is None:
         return f"no ca found in secret {ref.name}"

@@ -14,6 +14,7 @@ from services.translator.stages.backend_tls_policies import bundle, policy_for
 from services.translator.stages.gateways import gateway_row
 from services.translator.stages.grants import permitted
 from services.translator.stages.proxies import effective
+from services.translator.stages.sds import SDS_TYPE, sds
 from services.translator.stages.tables import BACKENDS, GATEWAYS, SECRETS, core_ref, environment, settings
 from services.translator.stages.upstream_ca import authorities, system_authorities
 from shared.api.envoy import BackendTls, ClientTls
@@ -64,6 +65,11 @@ def client_certificate(db: Db, ref: ObjectRef) -> TlsCertificate | str:
     at = f"{ref.namespace}/{ref.name}"
     if secret is None:
         return f"failed to locate TLS secret for client auth: {at}"
+    if secret.type == SDS_TYPE:
+        try:
+            return TlsCertificate(sds=sds(db, ref, secret))
+        except ValueError as e:
+            return str(e)
     if not secret.data.get("tls.crt") or not secret.data.get("tls.key"):
         return f"secret {at} must contain 'tls.crt' and 'tls.key' fields"
     try:

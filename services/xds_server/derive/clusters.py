@@ -33,7 +33,7 @@ from services.xds_server.render.destinations import ClusterPlan, rate_limit_plan
 from services.xds_server.render.routes import services
 from services.xds_server.render.secrets import generic_secrets
 from services.xds_server.render.streams import EMPTY_CLUSTER, empty_cluster, leads_to
-from services.xds_server.render.tls import credential_secret, listener_secrets, setting_secrets
+from services.xds_server.render.tls import credential_secret, listener_secrets, other_servers, setting_secrets
 from services.xds_server.render.types import (
     CLUSTER,
     CLUSTER_MESSAGE,
@@ -216,6 +216,7 @@ def clusters(db: Db, plans: Plans) -> dict[Need, Rendered]:
         for setting in plan.settings:
             if setting.tls is not None:
                 out |= {(SECRET, n): s for n, s in setting_secrets(setting, opener(db)).items()}
+                out |= {(CLUSTER, n): c for n, c in other_servers(setting.tls).items()}
     return out
 
 
@@ -277,7 +278,8 @@ def listener_secret_resources(db: Db, key: str) -> Outputs:
         or listener_fault(db, key) is not None
     ):
         return {}
-    return {(SECRET, n): s for n, s in listener_secrets(listener.tls, opener(db)).items()}
+    secrets: dict[Need, Rendered] = {(SECRET, n): s for n, s in listener_secrets(listener.tls, opener(db)).items()}
+    return secrets | {(CLUSTER, n): c for n, c in other_servers(listener.tls).items()}
 
 
 def gateway_clusters(db: Db, key: str) -> Outputs:

@@ -136,7 +136,9 @@ def own_certificate(db: Db) -> tuple[str, Rendered] | None:
     gateway = db.get(GATEWAYS, GATEWAY)
     resources = gateway.global_resources if gateway is not None else None
     certificate = resources.envoy_client_certificate if resources is not None else None
-    return (certificate.name, certificate_secret(certificate, opener(db))) if certificate is not None else None
+    if certificate is None or certificate.sds is not None:
+        return None
+    return certificate.name, certificate_secret(certificate, opener(db))
 
 
 def opener(db: Db) -> OpenSecret:

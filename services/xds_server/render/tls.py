@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Callable, Sequence
 
-from services.xds_server.render.types import SECRET, Need, Rendered, rendered
+from services.xds_server.render.types import CLUSTER, SECRET, Need, Rendered, rendered
 from shared.core.sealing import SealError
 from shared.features.parts.xds_values import Unrenderable, config_source, string_matcher
 from shared.features.route.credential_injection.ir import CredentialInjection
 from shared.features.route.credential_injection.xds import secret_name
 from shared.ir.destination import DestinationSetting
 from shared.ir.match import StringMatch
-from shared.ir.tls import CaCertificate, Crl, ListenerTls, SubjectAltName, TlsCertificate, UpstreamTls
+from shared.ir.tls import CaCertificate, Crl, ListenerTls, Sds, SubjectAltName, TlsCertificate, UpstreamTls
 from shared.xds.message import Fields, pack
 
 OpenSecret = Callable[[str], bytes]
 """A sealed token -> the bytes sealed in it; raises SealError for a token that no key opens."""
 
 SYSTEM_CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
+_READABLE = 48
+"""Bytes of a socket's path that its cluster's name shows."""
 DEFAULT_ALPN = ("h2", "http/1.1")
 _SAN_TYPES = {"": "SAN_TYPE_UNSPECIFIED", "EMAIL": "EMAIL", "DNS": "DNS", "URI": "URI", "IP_ADDRESS": "IP_ADDRESS"}
 _VERSIONS = {"1.0": "TLSv1_0", "1.1": "TLSv1_1", "1.2": "TLSv1_2", "1.3": "TLSv1_3"}
@@ -41,8 +44,42 @@ def decoded(text: str) -> bytes:
         raise Unrenderable(f"not base64: {e}") from e
 
 
-def sds(name: str) -> Fields:
-    return {"name": name, "sds_config": config_source()}
+def sds(name: str, other: Sds | None = None) -> Fields:
+    """SdsSecretConfig: from us under that name, or from another server."""
+    if other is None:
+        return {"name": name, "sds_config": config_source()}
+    services = [{"envoy_grpc": {"cluster_name": sds_cluster_name(other)}}]
+    return {"name": other.secret_name, "sds_config": {"api_config_source": {"api_type": "GRPC", "grpc_services": services}}}
+
+
+def sds_cluster_name(of: Sds) -> str:
+    """A cluster for each socket: readable, and unlike any other."""
+    readable = of.address.replace("/", "_").strip("_")
+    while len(readable.encode()) > _READABLE:
+        readable = readable[:-1]
+    mark = hashlib.sha256(of.address.encode()).hexdigest()[:32]
+    return f"sds_{readable}_{mark}" if readable else f"sds_{mark}"
+
+
+def sds_cluster(of: Sds) -> tuple[str, Rendered]:
+    """Name and cluster by which Envoy reaches another server of secrets."""
+    name = sds_cluster_name(of)
+    socket: Fields = {"endpoint": {"address": {"pipe": {"path": of.address}}}}
+    fields: Fields = {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": {"seconds": 10},
+        "http2_protocol_options": {},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [socket]}]},
+    }
+    return name, rendered(CLUSTER, fields)
+
+
+def other_servers(tls: ListenerTls | UpstreamTls) -> dict[str, Rendered]:
+    """Clusters of the servers of secrets that a socket asks besides us."""
+    certificates = tls.certificates if isinstance(tls, ListenerTls) else tls.client_certificates
+    authority = (tls.ca_certificate,) if tls.ca_certificate is not None else ()
+    return dict(sds_cluster(each.sds) for each in (*certificates, *authority) if each.sds is not None)
 
 
 def _params(tls: ListenerTls | UpstreamTls) -> Fields:
@@ -73,7 +110,7 @@ def downstream_context(tls: ListenerTls, alpn: Sequence[str]) -> Fields:
     """DownstreamTlsContext of a filter chain whose connections are TLS."""
     common: Fields = _params(tls) | {
         "alpn_protocols": list(alpn),
-        "tls_certificate_sds_secret_configs": [sds(c.name) for c in tls.certificates],
+        "tls_certificate_sds_secret_configs": [sds(c.name, c.sds) for c in tls.certificates],
     }
     context: Fields = {"common_tls_context": common}
     if not tls.stateful_session_resumption:
@@ -100,10 +137,10 @@ def _client_validation(tls: ListenerTls) -> Fields:
         own["match_typed_subject_alt_names"] = [_client_san(m) for m in tls.match_typed_subject_alt_names]
     if tls.ca_certificate is None:
         return {"validation_context": own}
+    authority = sds(tls.ca_certificate.name, tls.ca_certificate.sds)
     if not own:
-        return {"validation_context_sds_secret_config": sds(tls.ca_certificate.name)}
-    combined: Fields = {"default_validation_context": own, "validation_context_sds_secret_config": sds(tls.ca_certificate.name)}
-    return {"combined_validation_context": combined}
+        return {"validation_context_sds_secret_config": authority}
+    return {"combined_validation_context": {"default_validation_context": own, "validation_context_sds_secret_config": authority}}
 
 
 def _client_san(match: StringMatch) -> Fields:
@@ -126,7 +163,7 @@ def upstream_socket(tls: UpstreamTls, *, auto_sni: bool, dynamic: bool) -> Field
     if not tls.insecure_skip_verify and tls.ca_certificate is not None:
         names = tls.subject_alt_names or ((SubjectAltName(hostname=tls.sni),) if tls.sni is not None else ())
         common["combined_validation_context"] = {
-            "validation_context_sds_secret_config": sds(tls.ca_certificate.name),
+            "validation_context_sds_secret_config": sds(tls.ca_certificate.name, tls.ca_certificate.sds),
             "default_validation_context": {"match_typed_subject_alt_names": [_san(n) for n in names]},
         }
         if not names and (auto_sni or tls.auto_sni_from_endpoint_hostname) and not dynamic:
@@ -138,7 +175,7 @@ def upstream_socket(tls: UpstreamTls, *, auto_sni: bool, dynamic: bool) -> Field
     if tls.alpn_protocols is not None:
         common["alpn_protocols"] = list(tls.alpn_protocols)
     if tls.client_certificates:
-        common["tls_certificate_sds_secret_configs"] = [sds(c.name) for c in tls.client_certificates]
+        common["tls_certificate_sds_secret_configs"] = [sds(c.name, c.sds) for c in tls.client_certificates]
     return {"name": "envoy.transport_sockets.tls", "typed_config": pack(f"{_TLS}.UpstreamTlsContext", context)}
 
 
@@ -200,8 +237,8 @@ def system_ca_secret(name: str) -> Rendered:
 
 def listener_secrets(tls: ListenerTls, open_secret: OpenSecret) -> dict[str, Rendered]:
     """All secrets that a listener's TLS names."""
-    out = {c.name: certificate_secret(c, open_secret) for c in tls.certificates}
-    if tls.ca_certificate is not None:
+    out = {c.name: certificate_secret(c, open_secret) for c in tls.certificates if c.sds is None}
+    if tls.ca_certificate is not None and tls.ca_certificate.sds is None:
         out[tls.ca_certificate.name] = ca_secret(tls.ca_certificate, tls.crl)
     return out
 
@@ -211,8 +248,8 @@ def setting_secrets(setting: DestinationSetting, open_secret: OpenSecret) -> dic
     tls = setting.tls
     if tls is None:
         return {}
-    out = {c.name: certificate_secret(c, open_secret) for c in tls.client_certificates}
-    if tls.ca_certificate is not None and not tls.insecure_skip_verify:
+    out = {c.name: certificate_secret(c, open_secret) for c in tls.client_certificates if c.sds is None}
+    if tls.ca_certificate is not None and tls.ca_certificate.sds is None and not tls.insecure_skip_verify:
         ca = tls.ca_certificate
         out[ca.name] = system_ca_secret(ca.name) if tls.use_system_trust_store else ca_secret(ca)
     return out
@@ -221,5 +258,5 @@ def setting_secrets(setting: DestinationSetting, open_secret: OpenSecret) -> dic
 def tls_needs(tls: ListenerTls | UpstreamTls) -> tuple[Need, ...]:
     """The secrets that a socket makes Envoy ask for."""
     certificates = tls.certificates if isinstance(tls, ListenerTls) else tls.client_certificates
-    names = [c.name for c in certificates] + ([tls.ca_certificate.name] if tls.ca_certificate is not None else [])
-    return tuple((SECRET, n) for n in names)
+    authority = (tls.ca_certificate,) if tls.ca_certificate is not None else ()
+    return tuple((SECRET, each.name) for each in (*certificates, *authority) if each.sds is None)

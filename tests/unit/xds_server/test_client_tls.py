@@ -12,7 +12,7 @@ from services.xds_server.render.types import CLUSTER, LISTENER, MESSAGES, ROUTE,
 from services.xds_server.store import GatewayStore
 from shared.features.client.http3.ir import Http3
 from shared.ir.http import HttpListener
-from shared.ir.tls import CaCertificate, Crl, ListenerTls, TlsCertificate
+from shared.ir.tls import CaCertificate, Crl, ListenerTls, Sds, TlsCertificate
 from shared.xds.message import decode, to_json
 from tests.unit.xds_server import builders as b
 
@@ -72,3 +72,16 @@ def test_a_listener_that_refuses_answers_500_and_keeps_its_clusters(refused: boo
     store = stored(replace(b.listener(), refused=refused))
     assert [r.get("directResponse") for r in routes(store)] == [{"status": 500} if refused else None]
     assert len(made(store, CLUSTER)) == 1
+
+
+def test_a_certificate_of_another_server_is_asked_for_there() -> None:
+    certificate = TlsCertificate(name="cert", sds=Sds(secret_name="default", scheme="unix", address="/run/" + "x" * 60))
+    store = stored(b.listener(tls=ListenerTls(certificates=(certificate,))))
+    (listener,) = made(store, LISTENER).values()
+    context = listener["filterChains"][0]["transportSocket"]["typedConfig"]["commonTlsContext"]
+    (source,) = context["tlsCertificateSdsSecretConfigs"]
+    asked = source["sdsConfig"]["apiConfigSource"]["grpcServices"][0]["envoyGrpc"]["clusterName"]
+    assert source["name"] == "default"
+    assert made(store, CLUSTER)[asked]["loadAssignment"]["clusterName"] == asked
+    assert len(asked) == len("sds_") + 48 + 1 + 32
+    assert SECRET not in store.snapshot()
