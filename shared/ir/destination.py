@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from shared.features.route.credential_injection.ir import CredentialInjection
 from shared.features.route.url_rewrite.ir import UrlRewrite
 from shared.ir.base import IR
@@ -21,8 +23,8 @@ class Endpoint(IR, frozen=True, kw_only=True):
     """host and port, or a Unix socket's path; `zone` is the topology zone; `draining`: serve what is open, nothing new."""
 
     host: str = ""
-    # always written, as Envoy Gateway does
-    port: int
+    # always written, as Envoy Gateway does, which a default of its own kind would not be
+    port: int = msgspec.field(default_factory=int)
     path: str | None = None
     hostname: str | None = None
     zone: str | None = None
