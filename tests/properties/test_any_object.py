@@ -29,7 +29,7 @@ KINDS = (
 )
 
 
-def _towards_us(kind: str, spec: Any) -> Any:
+def towards_us(kind: str, spec: Any) -> Any:
     """Most of what is thrown is to hit: it names our Gateway."""
     if not isinstance(spec, dict):
         return spec
@@ -51,7 +51,7 @@ def _towards_us(kind: str, spec: Any) -> Any:
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(data=st.data())
 def test_it_costs_itself_at_most(api: str, kind: str, data: st.DataObject) -> None:
-    spec = _towards_us(kind, data.draw(schemas.specs(api.partition("/")[0], kind)))
+    spec = towards_us(kind, data.draw(schemas.specs(api.partition("/")[0], kind)))
     thrown = made(api, kind, "default", "x", spec=spec)
     world = _world()
     before = {fleet: dict(shards) for fleet, shards in world.shards.items()}

@@ -45,14 +45,17 @@ def _service(namespace: str) -> list[Object]:
     ]
 
 
-def _gateway(namespace: str, name: str, **rest: Any) -> Object:
+PORTS: Mapping[str, int] = {"http": 80, "https": 443, "tls": 8443, "tcp": 9000, "udp": 9001}
+
+
+def _gateway(namespace: str, name: str, ports: Mapping[str, int] = PORTS, **rest: Any) -> Object:
     terminated = {"certificateRefs": [{"name": "secret"}]}
     listeners = [
-        {"name": "http", "port": 80, "protocol": "HTTP"},
-        {"name": "https", "port": 443, "protocol": "HTTPS", "tls": terminated, "hostname": "*.example.com"},
-        {"name": "tls", "port": 8443, "protocol": "TLS", "tls": {"mode": "Passthrough"}},
-        {"name": "tcp", "port": 9000, "protocol": "TCP"},
-        {"name": "udp", "port": 9001, "protocol": "UDP"},
+        {"name": "http", "port": ports["http"], "protocol": "HTTP"},
+        {"name": "https", "port": ports["https"], "protocol": "HTTPS", "tls": terminated, "hostname": "*.example.com"},
+        {"name": "tls", "port": ports["tls"], "protocol": "TLS", "tls": {"mode": "Passthrough"}},
+        {"name": "tcp", "port": ports["tcp"], "protocol": "TCP"},
+        {"name": "udp", "port": ports["udp"], "protocol": "UDP"},
     ]
     spec = {"gatewayClassName": "eg", "listeners": listeners, "allowedListeners": {"namespaces": {"from": "Same"}}, **rest}
     return made(G, "Gateway", namespace, name, spec=spec)
@@ -70,10 +73,10 @@ def _secret(namespace: str) -> Object:
     return made("v1", "Secret", namespace, "secret", data=data)
 
 
-def objects() -> list[Object]:
+def objects(ports: Mapping[str, int] = PORTS) -> list[Object]:
     out = [made(G, "GatewayClass", "", "eg", spec={"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"})]
     for namespace, gateway in (("default", "gw"), ("steady", "steady")):
-        out += [_gateway(namespace, gateway), _route(namespace, "route", gateway), _secret(namespace), *_service(namespace)]
+        out += [_gateway(namespace, gateway, ports), _route(namespace, "route", gateway), _secret(namespace), *_service(namespace)]
     out.append(made("v1", "ConfigMap", "default", "config", data={"a": "1", "ca.crt": "x", "jwks": "{}"}))
     out.append(made(E, "Backend", "default", "backend", spec={"endpoints": [{"fqdn": {"hostname": "example.com", "port": 80}}]}))
     parameters = {"parametersRef": {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "x"}}
@@ -88,9 +91,10 @@ def objects() -> list[Object]:
 class World:
     """A translator with all of that in it; `throw` adds one object, answers what it asks for and gives back what changed."""
 
-    def __init__(self) -> None:
-        self._objects = {ref_of(o): o for o in objects()}
-        self.translator = Translator(TranslatorSettings(backend=True, envoy_patch_policy=True), base64.b64decode)
+    def __init__(self, ports: Mapping[str, int] = PORTS, *, on_host: bool = False) -> None:
+        self._objects = {ref_of(o): o for o in objects(ports)}
+        settings = TranslatorSettings(backend=True, envoy_patch_policy=True, running_on_host=on_host)
+        self.translator = Translator(settings, base64.b64decode)
         self.shards: dict[GatewayRef, dict[str, bytes]] = {}
         self._take(self.translator.apply(self._objects))
 
