@@ -7,10 +7,10 @@ from the same descriptors as the messages; for each message class they are worke
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import re2
 from google.protobuf.message import Message
 
 from shared.xds.message import TYPE_PREFIX
@@ -202,7 +202,8 @@ def _string(rules: Any, _: Any) -> Tests:
             out.append((lambda v, limit=limit, size=size: size(v) <= limit, f"longer than {limit}"))  # type: ignore[misc]
     pattern = rules.pattern or _HEADERS.get((rules.well_known_regex, rules.strict), "")
     if pattern:
-        compiled = re.compile(pattern)
+        # as Envoy's own library: in Python's a dollar also stands before a last line break
+        compiled = re2.compile(pattern)
         out.append((lambda v: compiled.search(v) is not None, f"does not match {pattern}"))
     if rules.prefix:
         out.append((lambda v: v.startswith(rules.prefix), f"does not start with {rules.prefix!r}"))
