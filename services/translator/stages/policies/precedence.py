@@ -42,7 +42,6 @@ def counts(db: Db, laid: Laid, gateway: ObjectRef) -> bool:
     return not (made.problems and made.failing == "void")
 
 
-@query
 def laid(db: Db, policy: ObjectRef, owner: ObjectRef, section: str, gateway: ObjectRef) -> Laid:
     """A route's policy as it takes effect at one listener: merged over the closest policy above it, where it wants that."""
     if targets_of(db, policy).merge_type is None:
@@ -51,7 +50,6 @@ def laid(db: Db, policy: ObjectRef, owner: ObjectRef, section: str, gateway: Obj
     return Laid(policy, over.policy) if over is not None else Laid(policy)
 
 
-@query
 def route_policies(
     db: Db, kind: str, route: ObjectRef, rule: str | None, owner: ObjectRef, section: str, gateway: ObjectRef
 ) -> tuple[Laid, ...]:

@@ -1,4 +1,8 @@
-"""Which policies speak for an object or a section of it, and which of several has the word: the oldest."""
+"""Which policies speak for an object or a section of it, and which of several has the word: the oldest.
+
+What is asked of every route is no query: 10,000 routes without policies would remember 10,000 times that there is none. They record
+the memberships that they read, which is enough to be asked again.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +77,6 @@ def _target_table(kind: str) -> Table[ObjectRef, Any]:
     return _TABLES.get(kind, ROUTES)
 
 
-@query
 def _labels(db: Db, target: ObjectRef) -> dict[str, str] | None:
     row = db.get(_target_table(target.kind), target)
     return row.metadata.labels if row is not None else None
@@ -101,7 +104,6 @@ def _selected(db: Db, policy: ObjectRef, selector: TargetSelector, target: Objec
     )
 
 
-@query
 def selecting(db: Db, kind: str, target: ObjectRef) -> tuple[ObjectRef, ...]:
     """The policies of a kind whose selectors take an object."""
     candidates = db.keys(SELECTING, (kind, target.kind))
@@ -111,7 +113,6 @@ def selecting(db: Db, kind: str, target: ObjectRef) -> tuple[ObjectRef, ...]:
     return tuple(p for p in candidates if any(_selected(db, p, s, target, labels) for s in targets_of(db, p).target_selectors))
 
 
-@query
 def claims(db: Db, kind: str, scope: Scope) -> tuple[Claim, ...]:
     """The policies of a kind that want a scope, oldest first."""
     named = set(db.keys(NAMING, (kind, scope)))
@@ -120,7 +121,6 @@ def claims(db: Db, kind: str, scope: Scope) -> tuple[Claim, ...]:
     return tuple(sorted(Claim(age(p, created(db, p)), p) for p in named))
 
 
-@query
 def exists(db: Db, scope: Scope) -> bool:
     """Whether a scope's section is there. Whether its object is, is for who attaches to it."""
     if scope.section is None:
@@ -134,7 +134,6 @@ def exists(db: Db, scope: Scope) -> bool:
     return any(each.name == scope.section for each in rules)
 
 
-@query
 def holder(db: Db, kind: str, scope: Scope) -> ObjectRef | None:
     """The policy of a kind that a scope has: the oldest of those that want it. None where there is none, or no such section."""
     wanted = claims(db, kind, scope)

@@ -111,7 +111,6 @@ def _of_listener(gateway: ObjectRef, at: Place) -> Iterator[Scope]:
         yield Scope(at.owner)
 
 
-@query
 def ways(db: Db, route: ObjectRef, names: tuple[str, ...], gateway: ObjectRef, at: Place) -> tuple[Way, ...]:
     """The way of each rule (`names`: theirs, '' for none) at a listener; () where all go as the Gateway says."""
     found = tuple(_way(db, route, name, gateway, at) for name in names)
