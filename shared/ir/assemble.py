@@ -20,6 +20,7 @@ from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
 from shared.ir.joining import with_cluster_policies, with_policies, with_stream_policies
 from shared.ir.order import chosen_udp, order_key, ordered, ordered_tcp
 from shared.ir.patch import PatchShard
+from shared.ir.places import asks_places, knows_places
 from shared.ir.policy import PolicyShard
 from shared.ir.shards import GATEWAY, cluster_key
 from shared.ir.tcp import TcpListener, TcpRoute, TcpRouteShard, TcpTls
@@ -176,7 +177,11 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
         if isinstance(listener, HttpListener):
             routes = ordered(route_shards(shards, key, HttpRouteShard), listener.preserve_route_order)
             joined_in = (with_policies(resolved_route(r, endpoints), listener.policies, policy) for r in routes)
-            whole = (with_services(r, endpoints) for r in joined_in)
+            whole = [with_services(r, endpoints) for r in joined_in]
+            if any(asks_places(r) for r in whole):
+                known = knows_places(listener, gateway.geo_ip_provider)
+                listener = replace(listener, geo_ip_provider=gateway.geo_ip_provider if known else None)
+                whole = [r if known or not asks_places(r) else answering_500(r) for r in whole]
             shown = tuple(answering_500(r) for r in whole) if listener.refused else tuple(whole)
             listeners.append(replace(listener, policies=None, refused=False, routes=shown))
     tcp = []

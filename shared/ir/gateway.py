@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.features.security.authorization.ir import GeoIpProvider
 from shared.features.traffic.rate_limit.ir import RateLimitService
 from shared.ir.base import IR
 from shared.ir.destination import BackendCluster, Destination
@@ -69,6 +70,7 @@ class GatewayShard(IR, frozen=True):
     metrics: Metrics | None = None
     global_resources: GlobalResources | None = None
     ready_listener: ReadyListener | None = None
+    geo_ip_provider: GeoIpProvider | None = None
     rate_limit_service: RateLimitService | None = None
     http_listeners: tuple[str, ...] = ()
     tcp_listeners: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from services.translator.stages.gateways import gateway_row, members, served
 from services.translator.stages.judged import judged
 from services.translator.stages.listener_ir import KEYS, address, container_port
 from services.translator.stages.metadata import resource_metadata
+from services.translator.stages.places import geo_ip_provider
 from services.translator.stages.policies.listeners import speaks_http3
 from services.translator.stages.proxies import class_proxy, effective
 from services.translator.stages.tables import (
@@ -58,6 +59,7 @@ def gateway_shard(db: Db, fleet: GatewayRef) -> GatewayShard:
         ready_listener=None
         if settings(db).running_on_host
         else ReadyListener(address=address(spec), port=_READY_PORT, path="/ready", ip_family=spec.ip_family or "IPv4"),
+        geo_ip_provider=geo_ip_provider(spec),
         rate_limit_service=settings(db).rate_limit,
         http_listeners=_keys(db, fleet, "HTTP", "HTTPS"),
         tcp_listeners=_keys(db, fleet, "TLS", "TCP"),

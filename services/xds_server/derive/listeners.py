@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
+from msgspec.structs import replace
+
 from services.xds_server.derive.routes import FILTERS, ROUTE_OUTPUTS, ROUTES_OF_HOST, VIRTUAL_HOST_MESSAGE, RouteKey
 from services.xds_server.derive.tables import (
     LISTENERS,
@@ -18,6 +20,7 @@ from services.xds_server.derive.tables import (
     gateway_faults,
     gateway_filter_order,
     gateway_metrics,
+    gateway_places,
     gateway_rate_limit_service,
     gateway_tracing,
     opener,
@@ -218,7 +221,8 @@ def xds_listeners(db: Db, port: Port) -> Outputs:
         filters.append(db.fold(FILTERS, RouteKey("filters", key)))
     stream = [(of, tcp_routes(db, key)) for key, of in listeners_at(db, keys, TcpListener).items()]
     names = [*(of.name for of in members.values()), *(of.name for of, _ in stream)]
-    http = list(members.values())
+    looked_up = gateway_places(db)
+    http = [of if of.geo_ip_provider is not None else replace(of, geo_ip_provider=looked_up) for of in members.values()]
     gateway = listeners.OfGateway(log, gateway_tracing(db), gateway_filter_order(db), gateway_rate_limit_service(db))
     out: dict[Need, Rendered] = {(LISTENER, names[0]): listeners.listener(http, filters, stream, gateway)}
     if (quic := listeners.quic_listener(http, filters, gateway)) is not None:

@@ -11,9 +11,11 @@ from msgspec.structs import replace
 from services.xds_server.derive.tables import (
     LISTENERS,
     OPTIONS,
+    POLICIES,
     ROUTES,
     VALIDATE,
     Port,
+    gateway_places,
     listener_of,
     listener_policies,
     opener,
@@ -34,12 +36,14 @@ from shared.features.client.timeout import xds as timeout
 from shared.features.parts.xds_values import Unrenderable
 from shared.features.route.direct_response.ir import DirectResponse
 from shared.features.route.direct_response.xds import body
+from shared.features.security.authorization import places
 from shared.features.traffic.rate_limit import service
-from shared.incremental import Collection, Db, fold, query
+from shared.incremental import AnyOf, Collection, Db, fold, query
 from shared.ir.assemble import answering_500, resolved_route
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
 from shared.ir.joining import with_policies, with_stream_policies
 from shared.ir.order import match_key, order_key
+from shared.ir.places import asks_places, knows_places
 from shared.ir.tcp import TcpRouteShard
 from shared.ir.udp import UdpRouteShard
 from shared.xds.message import TYPE_PREFIX, BadMessage, Fields, encode
@@ -107,12 +111,41 @@ HTTP3_PORTS: Collection[Port, bool] = Collection("http3_ports", source=LISTENERS
 """Ports of which at least one listener speaks HTTP/3: they share what speaks it."""
 
 
+def _asks_places(db: Db, key: str) -> Mapping[str, bool]:
+    shard = db.get(POLICIES, key)
+    asks = shard is not None and shard.security is not None and bool(places.fields_of(shard.security.authorization))
+    return {"": True} if asks else {}
+
+
+PLACE_POLICIES: Collection[str, bool] = Collection("place_policies", source=POLICIES, fn=_asks_places)
+ANYBODY_ASKS = fold(PLACE_POLICIES, "anybody", AnyOf())
+
+
+def route_places(db: Db, key: str) -> Mapping[str, Named]:
+    """Listener -> what its routes ask of the places of clients."""
+    shard = db.get(ROUTES, key)
+    if not isinstance(shard, HttpRouteShard):
+        return {}
+    listener, asked = listener_of(key), Named()
+    found = shard.routes
+    if db.fold(ANYBODY_ASKS, ""):
+        found = tuple(with_policies(r, listener_policies(db, listener), lambda name: policy(db, name)) for r in found)
+    for each in found:
+        asked.update(dict.fromkeys(places.fields_of_route(each), True))
+    return {listener: asked} if asked else {}
+
+
+PLACES: Collection[str, Named] = Collection("route_places", source=ROUTES, fn=route_places)
+PLACES_OF_LISTENER = fold(PLACES, "together", Unite())
+
+
 @query
 def ways(db: Db, listener_key: str) -> Ways:
     """What the routes of a listener are told by it."""
     listener = db.get(LISTENERS, listener_key)
     if not isinstance(listener, HttpListener):
         return Ways()
+    asked: Mapping[str, Any] = db.fold(PLACES_OF_LISTENER, listener_key)
     return Ways(
         as_written=listener.preserve_route_order,
         keeps_idle=timeout.keeps_idle_streams(listener.timeout),
@@ -120,6 +153,8 @@ def ways(db: Db, listener_key: str) -> Ways:
         http3_port=(listener.external_port or 0) if db.group(HTTP3_PORTS, port_of(listener)) else None,
         listener=listener.name,
         tells_limits=listener.headers is None or not listener.headers.disable_rate_limit_headers,
+        places=knows_places(listener, listener.geo_ip_provider or gateway_places(db)),
+        hidden_headers=places.headers_of(frozenset(asked)),
     )
 
 
@@ -196,7 +231,8 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
         if bad is not None:
             problems.append(f"{each.name}: {bad}")
             route, needed = refused(route), {}
-        data, fault = checked(answering_500(route) if of_all.refuses else route, validate, of_all)
+        lost = asks_places(route) and not of_all.places
+        data, fault = checked(answering_500(route) if of_all.refuses or lost else route, validate, of_all)
         if fault is not None:
             problems.append(f"{each.name}: {fault}")
         elif not all(e.host or e.path for s in (route.destination.settings if route.destination else ()) for e in s.endpoints):

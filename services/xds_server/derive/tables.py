@@ -15,6 +15,7 @@ from services.xds_server.render.types import (
     Rendered,
 )
 from shared.features.parts.xds_values import Unrenderable
+from shared.features.security.authorization.ir import GeoIpProvider
 from shared.features.traffic.health_check.ir import HealthCheckLog
 from shared.features.traffic.rate_limit.ir import RateLimitService
 from shared.incremental import Db, Table, query
@@ -100,6 +101,13 @@ def gateway_rate_limit_service(db: Db) -> RateLimitService | None:
     """Who counts requests for all proxies."""
     gateway = db.get(GATEWAYS, GATEWAY)
     return gateway.rate_limit_service if gateway is not None else None
+
+
+@query
+def gateway_places(db: Db) -> GeoIpProvider | None:
+    """Where clients' places are looked up."""
+    gateway = db.get(GATEWAYS, GATEWAY)
+    return gateway.geo_ip_provider if gateway is not None else None
 
 
 @query

@@ -126,7 +126,8 @@ class Ways(NamedTuple):
 
     `as_written`: their order is the one in which they are written; `keeps_idle`: it says itself how long a stream may be idle;
     `refuses`: every request is answered 500; `http3_port`: where clients find the same over HTTP/3; `listener`: its name, after
-    which counters are named; `tells_limits`: clients are told their rate limits.
+    which counters are named; `tells_limits`: clients are told their rate limits; `places`: where clients are
+    can be looked up; `hidden_headers`: no backend gets to see these.
     """
 
     as_written: bool = False
@@ -135,6 +136,8 @@ class Ways(NamedTuple):
     http3_port: int | None = None
     listener: str = ""
     tells_limits: bool = True
+    places: bool = False
+    hidden_headers: tuple[str, ...] = ()
 
 
 USUAL = Ways()
@@ -154,6 +157,8 @@ def route(ir: HttpRoute, ways: Ways = USUAL) -> Fields:
         | telemetry.on_route(ir)
         | _action(ir, ways.keeps_idle)
     )
+    if ways.hidden_headers:
+        out["request_headers_to_remove"] = [*out.get("request_headers_to_remove", ()), *ways.hidden_headers]
     out |= compression.on_route(ir, out.get("request_headers_to_remove", []))
     if ways.http3_port is not None:
         out["response_headers_to_add"] = [*out.get("response_headers_to_add", ()), http3.advertisement(ways.http3_port)]

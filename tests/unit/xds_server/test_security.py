@@ -8,7 +8,16 @@ from msgspec.structs import replace
 
 from services.xds_server.render.types import CLUSTER, LISTENER, MESSAGES, ROUTE, SECRET
 from services.xds_server.store import GatewayStore
+from shared.features.client.ip_detection.ir import ClientIpDetection, DirectSourceIp
 from shared.features.extension.ext_proc.ir import ExtProc
+from shared.features.security.authorization.ir import (
+    Authorization,
+    AuthorizationRule,
+    GeoIpProvider,
+    GeoLocation,
+    MaxMind,
+    Principal,
+)
 from shared.features.security.basic_auth.ir import BasicAuth
 from shared.features.security.ext_auth.ir import ContextExtension, ExtAuth, GrpcAuthService
 from shared.features.security.jwt.ir import Jwt, JwtProvider, RemoteJwks
@@ -132,3 +141,26 @@ def test_services_that_filters_ask_have_clusters() -> None:
     assert clusters["proc"]["type"] == "EDS"
     moved = store.apply(2, b.encoded({where: b.backend(("10.0.0.10", 9000))}))
     assert [name for changes in moved.values() for name in changes.upserts] == ["proc"]
+
+
+def test_who_asks_where_clients_are_makes_the_listener_look_them_up_and_hides_it_from_all_backends() -> None:
+    rule = AuthorizationRule(name="here", action="Allow", principal=Principal(client_ip_geo_locations=(GeoLocation(country="GB"),)))
+    asking = SecurityFeatures(authorization=Authorization(rules=(rule,), default_action="Deny"))
+    shards = b.gateway(2) | {b.route_key("r0"): secured(0, asking)}
+    store = b.store()
+    store.apply(1, b.encoded(shards))
+    # nobody can answer: nobody comes in
+    assert per_route(store, 0)["directResponse"]["status"] == 500
+    assert "envoy.filters.http.geoip" not in filters(store)
+    provider = GeoIpProvider(max_mind=MaxMind(country_db_path="/db"))
+    of_gateway, of_listener = shards["gateway"], shards[b.LISTENER]
+    detects = ClientIpDetection(direct_source_ip=DirectSourceIp())
+    known = {
+        "gateway": replace(of_gateway, geo_ip_provider=provider),
+        b.LISTENER: replace(of_listener, client_ip_detection=detects),
+    }
+    store.apply(2, b.encoded(known))
+    assert "directResponse" not in per_route(store, 0)
+    assert "envoy.filters.http.geoip" in filters(store)
+    for n in (0, 1):
+        assert per_route(store, n)["requestHeadersToRemove"] == ["x-eg-internal-geoip-country"]

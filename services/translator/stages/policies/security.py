@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from services.translator.stages.places import asks_addresses, geo_ip_provider, places_fault
+from services.translator.stages.policies.addresses import detects
 from services.translator.stages.policies.built import Built, Effective
 from services.translator.stages.policies.lookup import PolicyLookup
 from services.translator.stages.policies.owners import owner
+from services.translator.stages.proxies import effective as proxy_of
 from services.translator.stages.tables import POLICIES
 from shared.api.security_policy import SecurityPolicySpec
 from shared.core.refs import ObjectRef
 from shared.features.parts.policy_lookup import Fault
 from shared.features.security.api_key_auth import translate as api_key_auth
 from shared.features.security.authorization import translate as authorization
+from shared.features.security.authorization.ir import Authorization
 from shared.features.security.basic_auth import translate as basic_auth
 from shared.features.security.cors import translate as cors
 from shared.features.security.csrf import translate as csrf
@@ -24,6 +28,9 @@ from shared.incremental import Db
 from shared.ir.security import SecurityFeatures
 
 Spec = SecurityPolicySpec
+_NO_ADDRESSES = (
+    "authorization clientIPGeoLocations requires exactly one way of ClientTrafficPolicy.spec.clientIPDetection, without trustedCIDRs"
+)
 _Make = Callable[["Effective[Spec]", PolicyLookup], Any]
 
 
@@ -75,6 +82,14 @@ def _authorization(of: Effective[Spec], _: PolicyLookup) -> Any:
     return authorization.translate(spec, owner(of, lambda s: s.authorization is not None and s.authorization.rules))
 
 
+def _unknown_places(db: Db, made: Authorization | None, gateway: ObjectRef) -> str | None:
+    """Why the Gateway's proxies cannot tell where clients are, which rules ask."""
+    if made is None or not asks_addresses(made):
+        return None
+    fault = places_fault(made, geo_ip_provider(proxy_of(db, gateway).spec))
+    return fault if fault is not None or any(detects(db, gateway)) else _NO_ADDRESSES
+
+
 def _ext_auth(of: Effective[Spec], lookup: PolicyLookup) -> Any:
     spec = of.spec.ext_auth
     if spec is None:
@@ -114,6 +129,8 @@ def build(db: Db, effective: Effective[Spec], gateway: ObjectRef) -> Built[Secur
             found[field] = make(effective, lookup)
         except Fault as e:
             faults[field] = f"{shown}: {e}"
+    if (fault := _unknown_places(db, found.get("authorization"), gateway)) is not None:
+        faults["authorization"] = f"Authorization: {fault}"
     auth = effective.spec.ext_auth
     # who cannot be asked may be left out, if the policy says so
     opens = faults.keys() == {"ext_auth"} and auth is not None and bool(auth.fail_open)
