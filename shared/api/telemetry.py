@@ -6,13 +6,16 @@ import msgspec
 
 from shared.api.base import Spec
 from shared.api.gateway import BackendObjectReference
+from shared.features.parts.backend_settings_spec import BackendSettingsSpec
 from shared.features.parts.header_spec import HttpHeader
+from shared.features.traffic.health_check.spec import HealthCheckLogSpec
 
 
 class Collector(Spec, frozen=True):
-    """Where telemetry is sent. `backend_settings` and the single `backend_ref` have no effect yet."""
+    """Where telemetry is sent, and how the service there is spoken to. The single `backend_ref` has no effect."""
 
     backend_refs: tuple[BackendObjectReference, ...] = ()
+    backend_settings: BackendSettingsSpec | None = None
 
 
 class HostCollector(Collector, frozen=True):
@@ -139,16 +142,6 @@ class ProxyTracing(Spec, frozen=True):
     custom_tags: dict[str, CustomTag] = msgspec.field(default_factory=dict)
     tags: dict[str, str] = msgspec.field(default_factory=dict)
     span_name: SpanName | None = None
-
-
-class HealthCheckLogSink(Spec, frozen=True):
-    type: str = "File"
-    file: FileSink | None = None
-
-
-class HealthCheckLogSpec(Spec, frozen=True):
-    matches: tuple[str, ...] = ()
-    sinks: tuple[HealthCheckLogSink, ...] = ()
 
 
 class RequestId(Spec, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from services.translator.stages.collectors import Telemeter, Unusable, destination
+from services.translator.stages.collectors import Telemeter, Unusable, destination, traffic
 from shared.api.telemetry import AccessLogFormat, AccessLogSetting, AccessLogSink, ProxyAccessLog
 from shared.features.parts.cel import cel_fault
 from shared.incremental import Db
@@ -77,6 +77,7 @@ def _als(db: Db, who: Telemeter, at: _At, sink: AccessLogSink) -> tuple[str, Any
     log = AlsAccessLog(
         name=als.log_name if als.log_name is not None else f"{who.proxy.namespace}/{who.proxy.name}",
         destination=where,
+        traffic=traffic(als),
         type=als.type,
         text=at.form.text if is_text else None,
         attributes=() if is_text else entries(at.form.json),
@@ -93,6 +94,7 @@ def _open_telemetry(db: Db, who: Telemeter, at: _At, sink: AccessLogSink) -> tup
     where, authority = destination(db, who, f"accesslog_otel_{at.i}_{at.j}", spec, "GRPC")
     log = OpenTelemetryAccessLog(
         destination=where,
+        traffic=traffic(spec),
         authority=authority,
         text=at.form.text if at.form.type in (None, "Text") else None,
         attributes=entries(at.form.json) if at.form.type in (None, "JSON") else (),

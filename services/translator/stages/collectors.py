@@ -16,10 +16,13 @@ from shared.api.base import ObjectMeta
 from shared.api.gateway import BackendObjectReference
 from shared.api.telemetry import Collector, HostCollector, ProxyTelemetry
 from shared.core.refs import ObjectRef
+from shared.features.parts import backend_settings
 from shared.features.parts.hostname import is_ip
+from shared.features.parts.policy_lookup import Fault
 from shared.incremental import Db
 from shared.ir.destination import AppProtocol, Destination, DestinationSetting, Endpoint
 from shared.ir.metadata import ResourceMetadata
+from shared.ir.traffic import Traffic
 
 
 class Unusable(Exception):
@@ -56,6 +59,14 @@ def destination(db: Db, who: Telemeter, name: str, spec: Collector, protocol: Ap
         settings = (_by_host(f"{name}/backend/-1", authority, spec.port),)
     meta = ResourceMetadata(kind="EnvoyProxy", name=who.proxy.name, namespace=who.proxy.namespace)
     return Destination(name=name, settings=settings, metadata=meta), authority
+
+
+def traffic(spec: Collector) -> Traffic | None:
+    """How a collector is spoken to. Raises Unusable."""
+    try:
+        return backend_settings.translate(spec.backend_settings)
+    except Fault as e:
+        raise Unusable(str(e)) from e
 
 
 def _by_host(name: str, host: str, port: int) -> DestinationSetting:

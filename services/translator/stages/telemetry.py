@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from services.translator.stages.access_logs import access_log, entries
-from services.translator.stages.collectors import Telemeter, Unusable, destination
+from services.translator.stages.collectors import Telemeter, Unusable, destination, traffic
 from services.translator.stages.gateways import gateway_row
 from services.translator.stages.proxies import effective, merges_gateways
 from shared.api.base import ObjectMeta
@@ -26,7 +26,8 @@ UNSUPPORTED = (
     "spec.telemetry.metrics.prometheus",
 )
 """Fields of an EnvoyProxy that have no effect yet."""
-_COLLECTOR_FIELDS = ("backendSettings", "backendRef")
+_WITHOUT_EFFECT = {"backendRef": "spec.telemetry", "backendSettings": "spec.telemetry.metrics"}
+"""Fields of collectors that have none, and below which path."""
 
 
 class Observability(msgspec.Struct, frozen=True):
@@ -50,7 +51,7 @@ def unsupported_fields(raw: dict[str, Any]) -> tuple[str, ...]:
 def _inside(value: Any, path: str) -> Iterator[str]:
     items = value.items() if isinstance(value, dict) else ()
     for key, inner in items:
-        if key in _COLLECTOR_FIELDS:
+        if key in _WITHOUT_EFFECT and path.startswith(_WITHOUT_EFFECT[key]):
             yield f"{path}.{key}"
         yield from _inside(inner, f"{path}.{key}")
     for i, inner in enumerate(value if isinstance(value, list) else ()):
@@ -136,6 +137,7 @@ def _tracing(db: Db, who: Telemeter, spec: ProxyTracing, provider: dict[str, Any
         tags=entries(spec.tags),
         resource_attributes=entries(otel.resource_attributes) if otel is not None else (),
         destination=where,
+        traffic=traffic(spec.provider),
         provider=provider,
         headers=tuple(ir.HttpHeader(name=h.name, value=h.value) for h in otel.headers) if otel is not None else (),
         span_name=ir.SpanName(client=spec.span_name.client, server=spec.span_name.server) if spec.span_name is not None else None,

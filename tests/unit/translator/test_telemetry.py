@@ -99,9 +99,21 @@ def test_what_cannot_be_had_is_told_to_the_gateway_which_serves_on(telemetry: Ob
 
 
 def test_settings_of_collectors_without_effect_are_named() -> None:
-    world = proxied({"tracing": {"provider": {**BACKENDS, "backendSettings": {}}}})
+    world = proxied({"metrics": {"sinks": [{"openTelemetry": {**BACKENDS, "backendSettings": {}}}]}})
     (ancestor,) = world.status(made(f"{ENVOY}/v1alpha1", "EnvoyProxy", "p", {}))["ancestors"]
-    assert "spec.telemetry.tracing.provider.backendSettings" in ancestor["conditions"][1]["message"]
+    assert "spec.telemetry.metrics.sinks[0].openTelemetry.backendSettings" in ancestor["conditions"][1]["message"]
+
+
+def test_how_a_collector_is_spoken_to() -> None:
+    asked = {"timeout": {"tcp": {"connectTimeout": "3s"}}}
+    tracing = proxied({"tracing": {"provider": {**BACKENDS, "backendSettings": asked}}}).ir().tracing
+    assert tracing is not None
+    assert tracing.traffic is not None
+    assert tracing.traffic.timeout is not None
+    assert tracing.traffic.timeout.tcp is not None
+    assert tracing.traffic.timeout.tcp.connect_timeout == "3s"
+    wrong = proxied({"tracing": {"provider": {**BACKENDS, "backendSettings": {"timeout": {"tcp": {"connectTimeout": "soon"}}}}}})
+    assert wrong.condition(gateway(), "Accepted") == ("False", "InvalidParameters")
 
 
 def test_a_collectors_addresses_disturb_no_route() -> None:

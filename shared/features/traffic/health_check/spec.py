@@ -5,7 +5,22 @@ from __future__ import annotations
 import msgspec
 
 from shared.api.base import Spec
-from shared.api.telemetry import HealthCheckLogSpec
+
+
+class LogFile(Spec, frozen=True):
+    path: str
+
+
+class HealthCheckLogSink(Spec, frozen=True):
+    type: str = "File"
+    file: LogFile | None = None
+
+
+class HealthCheckLogSpec(Spec, frozen=True):
+    """Where it is logged what checks find."""
+
+    matches: tuple[str, ...] = ()
+    sinks: tuple[HealthCheckLogSink, ...] = ()
 
 
 class PayloadSpec(Spec, frozen=True):

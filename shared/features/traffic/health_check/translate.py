@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from shared.api.telemetry import HealthCheckLogSpec
 from shared.features.parts.faults import Faults
 from shared.features.traffic.health_check import ir
-from shared.features.traffic.health_check.spec import ActiveCheckSpec, HealthCheckSpec, HttpCheckSpec, PassiveCheckSpec, PayloadSpec
+from shared.features.traffic.health_check.spec import (
+    ActiveCheckSpec,
+    HealthCheckLogSpec,
+    HealthCheckSpec,
+    HttpCheckSpec,
+    PassiveCheckSpec,
+    PayloadSpec,
+)
 
 DEFAULT_LOG = "/dev/stdout"
 OK = 200
