@@ -4,6 +4,7 @@
 ./taskw bench -- --routes 1,100 --edits 30     a shorter run
 ./taskw bench -- --soak 10000                  memory over 10,000 edits
 ./taskw bench -- --burst 1000                  1,000 routes created at once
+./taskw bench -- --policy 10000                a policy for all routes of a Gateway edited, with so many of them
 ./taskw bench -- --streams 1000                one xds_server with 1,000 connected streams
 """
 
@@ -23,7 +24,7 @@ import msgspec
 from shared.runtime import logs
 from shared.runtime.config import Logging
 from tests.bench.bare_ads import measure as envoy_cost
-from tests.bench.scenario import Burst, Result, Soak, Streams, burst, measure, soak, streams
+from tests.bench.scenario import Burst, PolicyEdits, Result, Soak, Streams, burst, measure, policy_edits, soak, streams
 
 
 def table(results: list[Result]) -> str:
@@ -80,6 +81,20 @@ def burst_text(r: Burst) -> str:
     return f"{r.routes:,} routes created at once: {r.seconds:.2f} s until all were acknowledged, in {r.versions} versions"
 
 
+def policy_table(r: PolicyEdits) -> str:
+    """Markdown."""
+    return "\n".join(
+        (
+            "| routes | about requests: to ACK p50 / p99 ms | to commit p50 ms | CPU ms | about clusters: to ACK p50 ms "
+            "| to commit p50 ms | CPU ms |",
+            "|" + " ---: |" * 7,
+            f"| {r.routes:,} | {r.requests_p50_ms:.0f} / {r.requests_p99_ms:.0f} | {r.requests_commit_p50_ms:.1f} "
+            f"| {sum(r.requests_cpu_ms.values()):.0f} | {r.clusters_p50_ms:.0f} | {r.clusters_commit_p50_ms:.1f} "
+            f"| {sum(r.clusters_cpu_ms.values()):.0f} |",
+        )
+    )
+
+
 async def sizes(options: argparse.Namespace) -> list[Result]:
     """The table's rows, one a number of routes."""
     results = []
@@ -94,7 +109,7 @@ async def sizes(options: argparse.Namespace) -> list[Result]:
 
 async def run(options: argparse.Namespace) -> tuple[str, object, str]:
     """What was measured, the figures, and how they read."""
-    if not (options.soak or options.streams or options.burst):
+    if not (options.soak or options.streams or options.burst or options.policy):
         results = await sizes(options)
         return "sizes", results, table(results)
     with tempfile.TemporaryDirectory() as folder:
@@ -104,6 +119,9 @@ async def run(options: argparse.Namespace) -> tuple[str, object, str]:
         if options.streams:
             served = await streams(Path(folder), options.streams, min(options.edits, 20))
             return "streams", served, streams_table(served)
+        if options.policy:
+            edited = await policy_edits(Path(folder), options.policy, min(options.edits, 10))
+            return "policy", edited, policy_table(edited)
         made = await burst(Path(folder), options.burst)
         return "burst", made, burst_text(made)
 
@@ -115,6 +133,7 @@ def main() -> int:
     parser.add_argument("--edits", type=int, default=50)
     parser.add_argument("--soak", type=int, default=0, metavar="EDITS", help="measure memory over so many edits instead")
     parser.add_argument("--burst", type=int, default=0, metavar="ROUTES", help="create so many routes at once instead")
+    parser.add_argument("--policy", type=int, default=0, metavar="ROUTES", help="edit a policy for so many routes instead")
     parser.add_argument("--streams", type=int, default=0, metavar="STREAMS", help="measure with so many connected streams instead")
     parser.add_argument("--json", type=Path, help="where the figures go; default build/bench.json, or build/bench-<what>.json")
     options = parser.parse_args()

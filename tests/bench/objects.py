@@ -45,6 +45,18 @@ spec: {{endpoints: [{{ip: {{address: 127.0.0.1, port: {10000 + n}}}}}]}}
 """
 
 
+def policy(timeout: int, connections: int) -> str:
+    """A traffic policy for all of the Gateway's routes: one thing about requests, and one about clusters."""
+    return f"""apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {{name: all}}
+spec:
+  targetRefs: [{{group: gateway.networking.k8s.io, kind: Gateway, name: gw}}]
+  timeout: {{http: {{requestTimeout: {timeout}s}}}}
+  circuitBreaker: {{maxConnections: {connections}}}
+"""
+
+
 def gateway(port: int) -> str:
     return f"""apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass

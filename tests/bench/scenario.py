@@ -14,7 +14,7 @@ import msgspec
 from shared.runtime.settings import SERVICES
 from shared.testing.wait import until
 from tests.bench.bare_ads import Cost
-from tests.bench.objects import backend, route
+from tests.bench.objects import backend, policy, route
 from tests.bench.observe import Acks, cpu, memory, percentile
 from tests.integration.pipeline import Pipeline
 
@@ -188,6 +188,43 @@ async def burst(root: Path, routes: int) -> Burst:
             s.p.write(f"routes/{n // 100}/{n}.yaml", route(n, "new"))
         await until(lambda: _served(s.p, s.acks, 100 + routes), deadline=120)
         return Burst(routes, s.acks.version - version, time.perf_counter() - begin)
+
+
+class PolicyEdits(msgspec.Struct, frozen=True, rename="camel"):
+    """A policy for all routes of a Gateway edited: milliseconds until the proxy has acknowledged, and until the commit.
+
+    Of requests: every route is another one, in one RouteConfiguration. Of clusters: every cluster is another one. CPU in milliseconds.
+    """
+
+    routes: int
+    requests_p50_ms: float
+    requests_p99_ms: float
+    requests_commit_p50_ms: float
+    requests_cpu_ms: dict[str, float]
+    clusters_p50_ms: float
+    clusters_commit_p50_ms: float
+    clusters_cpu_ms: dict[str, float]
+
+
+async def policy_edits(root: Path, routes: int, edits: int) -> PolicyEdits:
+    async with running(root, routes) as s:
+        for n in range(2):
+            await s.edit("policy.yaml", policy(10 + n, 1000))
+        before = cpu(s.pids)
+        of_requests = [await s.edit("policy.yaml", policy(20 + n, 1000)) for n in range(edits)]
+        between = cpu(s.pids)
+        of_clusters = [await s.edit("policy.yaml", policy(19 + edits, 2000 + n)) for n in range(max(2, edits // 3))]
+        after = cpu(s.pids)
+        return PolicyEdits(
+            routes=routes,
+            requests_p50_ms=percentile([b for _, b in of_requests], 0.5),
+            requests_p99_ms=percentile([b for _, b in of_requests], 0.99),
+            requests_commit_p50_ms=percentile([a for a, _ in of_requests], 0.5),
+            requests_cpu_ms={k: (v - before[k]) * 1000 / edits for k, v in between.items()},
+            clusters_p50_ms=percentile([b for _, b in of_clusters], 0.5),
+            clusters_commit_p50_ms=percentile([a for a, _ in of_clusters], 0.5),
+            clusters_cpu_ms={k: (v - between[k]) * 1000 / len(of_clusters) for k, v in after.items()},
+        )
 
 
 class Soak(msgspec.Struct, frozen=True, rename="camel"):
