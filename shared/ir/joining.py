@@ -140,6 +140,22 @@ def _of_cluster(traffic: Traffic) -> ClusterTraffic:
     return ClusterTraffic(**fields)
 
 
+_NOT_OF_REQUESTS = ("proxy_protocol", "health_check", "circuit_breaker", "tcp_keepalive", "backend_connection", "http2", "dns")
+
+
+def about_requests(shard: PolicyShard) -> PolicyShard:
+    """What of a policy a route is made of. Who reads only this is left alone when a policy changes otherwise."""
+    traffic = shard.traffic
+    return shard if traffic is None else replace(shard, traffic=replace(traffic, **dict.fromkeys(_NOT_OF_REQUESTS)))
+
+
+def about_clusters(shard: PolicyShard) -> PolicyShard:
+    """What of a policy a route's clusters are made of."""
+    of = _of_cluster(shard.traffic) if shard.traffic is not None else None
+    traffic = Traffic(**{name: getattr(of, name) for name in of.__struct_fields__}) if of is not None else None
+    return replace(shard, traffic=traffic, security=None, envoy_extensions=None)
+
+
 def with_stream_policies(route: R, of_listener: Policies | None, policy: PolicyOf) -> R:
     """A TCP or UDP route, to which each policy gives what no more specific one has given."""
     if route.policies is None and of_listener is None:

@@ -24,6 +24,7 @@ from services.xds_server.derive.tables import (
     opener,
     own_certificate,
     policy,
+    policy_of_clusters,
     positions,
     shape,
     whole,
@@ -104,7 +105,7 @@ def plans_of_route(db: Db, key: str) -> Plans:
         known = refs(each.destination)
         for mirror in each.mirrors:
             known |= refs(mirror.destination)
-        for plan in route_plans(resolved(db, listener_of(key), each), http1):
+        for plan in route_plans(resolved(db, listener_of(key), each, policy_of_clusters), http1):
             if not endpoints.addressed(plan):
                 # said with the route
                 continue

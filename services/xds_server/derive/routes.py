@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from services.xds_server.derive.tables import (
     listener_policies,
     opener,
     policy,
+    policy_of_requests,
     port_of,
     shape,
 )
@@ -44,6 +45,7 @@ from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
 from shared.ir.joining import with_policies, with_stream_policies
 from shared.ir.order import match_key, order_key
 from shared.ir.places import asks_places, knows_places
+from shared.ir.policy import PolicyShard
 from shared.ir.tcp import TcpRouteShard
 from shared.ir.udp import UdpRouteShard
 from shared.xds.message import TYPE_PREFIX, BadMessage, Fields, encode
@@ -68,9 +70,12 @@ class RouteKey(NamedTuple):
 RouteValue = Parts | Named | bytes | tuple[str, ...] | TcpRouteShard | UdpRouteShard
 
 
-def resolved(db: Db, listener_key: str, route: HttpRoute) -> HttpRoute:
+PolicyOf = Callable[[Db, str], PolicyShard | None]
+
+
+def resolved(db: Db, listener_key: str, route: HttpRoute, policy_of: PolicyOf = policy_of_requests) -> HttpRoute:
     """The route with its policies and its destinations' shapes. Settings that bring their endpoints were judged by who wrote them."""
-    route = with_policies(route, listener_policies(db, listener_key), lambda key: policy(db, key))
+    route = with_policies(route, listener_policies(db, listener_key), lambda key: policy_of(db, key))
     settings = route.destination.settings if route.destination is not None else ()
     if any(s.endpoints for s in settings) or (route.destination is not None and route.destination.backend_cluster_refs):
         return route

@@ -23,6 +23,7 @@ from shared.ir.base import IR
 from shared.ir.destination import BackendCluster, Endpoint, EndpointsShard
 from shared.ir.gateway import AccessLog, GatewayShard, Metrics
 from shared.ir.http import HttpListener, HttpRouteShard
+from shared.ir.joining import about_clusters, about_requests
 from shared.ir.policy import Policies, PolicyShard
 from shared.ir.shards import GATEWAY
 from shared.ir.tcp import TcpListener, TcpRouteShard
@@ -183,6 +184,20 @@ def listener_policies(db: Db, listener_key: str) -> Policies | None:
 def policy(db: Db, key: str) -> PolicyShard | None:
     """A policy as its routes get it: its secrets opened, or in place of one whose secrets cannot be opened a refusal."""
     return _opened(db, key)[0]
+
+
+@query
+def policy_of_requests(db: Db, key: str) -> PolicyShard | None:
+    """What of a policy its routes are made of."""
+    found = policy(db, key)
+    return about_requests(found) if found is not None else None
+
+
+@query
+def policy_of_clusters(db: Db, key: str) -> PolicyShard | None:
+    """What of a policy the clusters of its routes are made of."""
+    found = policy(db, key)
+    return about_clusters(found) if found is not None else None
 
 
 def policy_fault(db: Db, key: str) -> str | None:

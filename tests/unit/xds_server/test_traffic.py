@@ -12,7 +12,11 @@ from shared.features.traffic.circuit_breaker.ir import CircuitBreaker
 from shared.features.traffic.health_check.ir import ActiveCheck, HealthCheck, HttpCheck
 from shared.features.traffic.load_balancer.ir import ConsistentHash, LoadBalancer, Named, WeightedZone
 from shared.features.traffic.timeout.ir import HttpTimeout, TcpTimeout, Timeout
+from shared.ir.base import encode
 from shared.ir.destination import Endpoint, EndpointsShard
+from shared.ir.http import HttpListener
+from shared.ir.metadata import PolicyMetadata
+from shared.ir.policy import Policies, PolicyShard
 from shared.ir.traffic import Traffic
 from shared.xds.message import decode, to_json
 from tests.unit.xds_server import builders as b
@@ -85,3 +89,33 @@ def test_a_cluster_that_envoy_would_refuse_costs_its_route_alone() -> None:
     assert CLUSTER not in store.snapshot()
     (problem,) = store.problems[b.route_key("r0")]
     assert "health_checks.interval" in problem
+
+
+def test_a_policy_of_all_routes_costs_what_it_is_about() -> None:
+    """Edited as to requests it leaves clusters alone, and the other way round; neither disturbs the listener."""
+    key = "policy.BackendTrafficPolicy.default.all"
+
+    def policy(request_timeout: str, connections: int) -> bytes:
+        traffic = Traffic(
+            timeout=Timeout(http=HttpTimeout(request_timeout=request_timeout)), circuit_breaker=CircuitBreaker(max_connections=connections)
+        )
+        return encode(PolicyShard(policy=PolicyMetadata(kind="BackendTrafficPolicy", name="all", namespace="default"), traffic=traffic))
+
+    store = b.store()
+    shards = b.gateway(5)
+    listener = shards[b.LISTENER]
+    assert isinstance(listener, HttpListener)
+    store.apply(1, {**b.encoded(shards), b.LISTENER: encode(replace(listener, policies=Policies(traffic=(key,)))), key: policy("1s", 1)})
+
+    def ran(version: int, data: bytes) -> tuple[set[str], set[str]]:
+        before = dict(store.evaluations)
+        changes = store.apply(version, {key: data})
+        return {k for k, n in store.evaluations.items() if n != before.get(k, 0)}, {t.rpartition(".")[2] for t in changes}
+
+    functions, types = ran(2, policy("2s", 1))
+    assert types == {"RouteConfiguration"}
+    assert "route_clusters" not in functions
+    functions, types = ran(3, policy("2s", 2))
+    assert types == {"Cluster"}
+    assert "route_outputs" not in functions
+    assert "xds_listeners" not in functions
