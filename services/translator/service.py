@@ -47,6 +47,7 @@ def translator_settings(config: EnvoyGateway, namespace: str) -> TranslatorSetti
         envoy_patch_policy=config.extension_apis.enable_envoy_patch_policy,
         disable_lua=config.extension_apis.lua_disabled,
         sds=config.extension_apis.enable_sds_secret_ref,
+        per_resource_system_ca_secret=config.runtime_flags.has("PerResourceSystemCASecret"),
         envoy_proxy=config.envoy_proxy,
         rate_limit=rate_limit_service(config.rate_limit, namespace) if config.rate_limit is not None else None,
     )

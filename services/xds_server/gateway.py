@@ -10,6 +10,7 @@ from services.xds_server.ads.stream import Limits, Stream
 from services.xds_server.ads.view import View
 from services.xds_server.limits.board import Counter
 from services.xds_server.rejections import Rejections
+from services.xds_server.render.names import USUAL, Names
 from services.xds_server.render.tls import OpenSecret
 from services.xds_server.render.types import Need
 from services.xds_server.resources import ResourceChanges
@@ -26,16 +27,17 @@ def tag_of(incarnation: str) -> str:
 class GatewayState:
     """Survives the removal of its Gateway as long as a proxy is connected: a removed Gateway answers nothing."""
 
-    def __init__(self, ref: GatewayRef, open_secret: OpenSecret, limits: Limits) -> None:
+    def __init__(self, ref: GatewayRef, open_secret: OpenSecret, limits: Limits, names: Names = USUAL) -> None:
         self.ref = ref
         self.view = View()
         self.streams: dict[Stream, str] = {}
         self._open_secret = open_secret
         self._limits = limits
+        self._names = names
         self._reset()
 
     def _reset(self) -> None:
-        self._store = GatewayStore(self._open_secret)
+        self._store = GatewayStore(self._open_secret, names=self._names)
         self._rejections = Rejections(self._store, str(self.ref))
         self._keys: set[str] = set()
         self._fresh = True

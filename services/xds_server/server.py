@@ -20,6 +20,7 @@ from services.xds_server.ads.stream import Limits, Stream
 from services.xds_server.gateway import GatewayState
 from services.xds_server.limits.board import Board
 from services.xds_server.listening import bind
+from services.xds_server.render.names import Names
 from services.xds_server.render.tls import OpenSecret
 from services.xds_server.settings import XdsSettings
 from shared.core.refs import GatewayRef
@@ -227,7 +228,7 @@ class XdsServer:
     def _state(self, gateway: GatewayRef) -> GatewayState:
         state = self._gateways.get(gateway)
         if state is None:
-            state = self._gateways[gateway] = GatewayState(gateway, self._open_secret, self._limits)
+            state = self._gateways[gateway] = GatewayState(gateway, self._open_secret, self._limits, Names(self._settings.names_by_port))
         return state
 
     def _forget(self, state: GatewayState) -> None:

@@ -73,6 +73,7 @@ def xds_settings(settings: Settings) -> XdsSettings:
         private_key=str(folder / "tls.key") if folder else None,
         client_ca=str(folder / "ca.crt") if folder else None,
         max_stream_age=durations.parse(age) / 1e9 if age else None,
+        names_by_port=settings.config.runtime_flags.has("XDSNameSchemeV2"),
     )
 
 

@@ -13,6 +13,8 @@ class XdsSettings(msgspec.Struct, frozen=True, kw_only=True):
     client_ca: str | None = None
     max_stream_age: float | None = None
     """Streams are ended at about this age, so that proxies spread over replicas again; None: never."""
+    names_by_port: bool = False
+    """Resources are named after ports instead of listeners."""
     stage_limit: float = 3.0
     """Longest wait for an acknowledgement before what depends on it is sent anyway."""
     behind_limit: float = 5.0

@@ -13,9 +13,10 @@ import msgspec
 from services.xds_server.derive import outputs
 from services.xds_server.derive.listeners import ROUTE_CONFIGS, shard_faults
 from services.xds_server.derive.routes import ROUTE_OUTPUTS, RouteKey, refused
-from services.xds_server.derive.tables import OPEN_SECRET, OPTIONS, TABLES, VALIDATE, listener_of
+from services.xds_server.derive.tables import NAMES, OPEN_SECRET, OPTIONS, TABLES, VALIDATE, listener_of
 from services.xds_server.limits.board import Counter
 from services.xds_server.patching import Patches
+from services.xds_server.render.names import USUAL, Names
 from services.xds_server.render.tls import OpenSecret
 from services.xds_server.render.types import LISTENER, ROUTE, Need, Rendered
 from services.xds_server.resources import Resource, ResourceChanges, changes, resource
@@ -36,9 +37,9 @@ LISTENER_KINDS = (HttpListener, TcpListener, UdpListener)
 class GatewayStore:
     """Shards of one Gateway -> resources. `validate` checks rendered parts, which costs a little for each route."""
 
-    def __init__(self, open_secret: OpenSecret, *, validate: bool = True) -> None:
+    def __init__(self, open_secret: OpenSecret, *, validate: bool = True, names: Names = USUAL) -> None:
         self._db = Db(outputs=(*outputs.ALL, ROUTE_OUTPUTS))
-        self._db.apply({OPTIONS: {OPEN_SECRET: open_secret, VALIDATE: validate}})
+        self._db.apply({OPTIONS: {OPEN_SECRET: open_secret, VALIDATE: validate, NAMES: names}})
         self._shards: dict[str, Shard] = {}
         self._before: dict[str, Row] = {}
         self._quarantine: dict[str, bool] = {}

@@ -195,6 +195,10 @@ class RuntimeFlags(_Part, frozen=True):
     enabled: tuple[Literal["XDSNameSchemeV2", "EndpointSliceIndex", "PerResourceSystemCASecret"], ...] = ()
     disabled: tuple[Literal["XDSNameSchemeV2", "EndpointSliceIndex", "PerResourceSystemCASecret"], ...] = ()
 
+    def has(self, flag: str) -> bool:
+        """Whether it is switched on; what is switched off as well stays off."""
+        return flag in self.enabled and flag not in self.disabled
+
 
 class EnvoyGateway(_Part, frozen=True):
     """The whole file. Absent sections mean Envoy Gateway's defaults."""

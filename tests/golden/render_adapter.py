@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from services.xds_server.render.names import Names
 from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, MESSAGES, ROUTE, SECRET
 from services.xds_server.store import GatewayStore
 from shared.core.refs import ObjectRef
@@ -98,7 +99,8 @@ def render(ir: dict[str, Any], settings: dict[str, Any]) -> dict[str, list[dict[
     service = RateLimitService(host=f"envoy-ratelimit.envoy-gateway-system.svc.{settings.get('dnsDomain', 'cluster.local')}", port=8081)
     xds = msgspec.convert(normal(ir), Xds)
     # the reference takes regexes as they are
-    store = GatewayStore(_opened, validate=False)
+    names = Names(by_port="XDSNameSchemeV2" in settings.get("runtimeFlags", ()))
+    store = GatewayStore(_opened, validate=False, names=names)
     given = shards(xds, service)
     store.set_shards(given)
     if any(len(texts) >= _size(given[key]) for key, texts in store.problems.items()):

@@ -27,6 +27,7 @@ from services.xds_server.derive.tables import (
     policy_fault,
     port_of,
     positions,
+    scheme,
 )
 from services.xds_server.render import checks, listeners, routes, streams
 from services.xds_server.render.parts import MODULUS, JoinParts, Part, Parts
@@ -126,7 +127,7 @@ def route_config_members(db: Db, port: Port) -> Mapping[str, tuple[str, ...]]:
     """RouteConfiguration name -> its listeners' keys."""
     of = listeners_at(db, port_listeners(db, port), HttpListener)
     out: dict[str, tuple[str, ...]] = {}
-    for key, name in zip(of, listeners.route_config_names(list(of.values())), strict=True):
+    for key, name in zip(of, listeners.route_config_names(list(of.values()), scheme(db)), strict=True):
         out[name] = (*out.get(name, ()), key)
     return out
 
@@ -151,7 +152,7 @@ def host_place(db: Db, listener_key: str) -> HostPlace | None:
     if at is None or not isinstance(listener, HttpListener) or listener_fault(db, listener_key) is not None:
         return None
     of = listeners_at(db, port_listeners(db, port_of(listener)), HttpListener)
-    names = listeners.route_config_names(list(of.values()))
+    names = listeners.route_config_names(list(of.values()), scheme(db))
     metrics = gateway_metrics(db)
     head = HttpListener(name=listener.name, metadata=listener.metadata)
     stats = metrics is not None and metrics.enable_virtual_host_stats
@@ -166,7 +167,7 @@ def virtual_hosts(db: Db, at: RouteKey) -> Mapping[str, Parts]:
     if place is None:
         return {}
     inside = db.fold(ROUTES_OF_HOST, at)
-    head = encode(VIRTUAL_HOST_MESSAGE, routes.virtual_host(place.listener, hostname, place.stats))
+    head = encode(VIRTUAL_HOST_MESSAGE, routes.virtual_host(place.listener, hostname, place.stats, scheme(db)))
     order = (place.position, inside.first, hostname, place.rank)
     mark = (digest(head + repr(order).encode()) + inside.digest) % MODULUS
     data = framed(_VIRTUAL_HOSTS_FIELD, b"".join((head, *inside.data())))
@@ -214,17 +215,18 @@ def xds_listeners(db: Db, port: Port) -> Outputs:
     log = gateway_access_log(db)
     if port[0] == "udp":
         datagrams = listeners_at(db, keys[:1], UdpListener)
-        return {(LISTENER, of.name): streams.udp_listener(of, udp_route(db, key), log) for key, of in datagrams.items()}
+        named = scheme(db)
+        return {(LISTENER, named.listener(of)): streams.udp_listener(of, udp_route(db, key), log, named) for key, of in datagrams.items()}
     members = listeners_at(db, keys, HttpListener)
     filters: list[Mapping[str, Fields]] = []
     for key in members:
         filters.append(db.fold(FILTERS, RouteKey("filters", key)))
     stream = [(of, tcp_routes(db, key)) for key, of in listeners_at(db, keys, TcpListener).items()]
-    names = [*(of.name for of in members.values()), *(of.name for of, _ in stream)]
     looked_up = gateway_places(db)
     http = [of if of.geo_ip_provider is not None else replace(of, geo_ip_provider=looked_up) for of in members.values()]
-    gateway = listeners.OfGateway(log, gateway_tracing(db), gateway_filter_order(db), gateway_rate_limit_service(db))
-    out: dict[Need, Rendered] = {(LISTENER, names[0]): listeners.listener(http, filters, stream, gateway)}
+    gateway = listeners.OfGateway(log, gateway_tracing(db), gateway_filter_order(db), gateway_rate_limit_service(db), scheme(db))
+    first = http[0] if http else stream[0][0]
+    out: dict[Need, Rendered] = {(LISTENER, gateway.names.listener(first)): listeners.listener(http, filters, stream, gateway)}
     if (quic := listeners.quic_listener(http, filters, gateway)) is not None:
         out[LISTENER, quic[0]] = quic[1]
     return out

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from services.xds_server.render.names import USUAL, Names
 from services.xds_server.render.secrets import opened
 from services.xds_server.render.tls import OpenSecret, certificate_secret
 from services.xds_server.render.tracing import tracing
@@ -51,6 +52,7 @@ TABLES: dict[type[IR], Table[str, Any]] = {
 OPTIONS: Table[str, Any] = Table("options")
 OPEN_SECRET = "open_secret"
 VALIDATE = "validate"
+NAMES = "names"
 
 
 Port = tuple[str, str, int]
@@ -148,6 +150,11 @@ def own_certificate(db: Db) -> tuple[str, Rendered] | None:
     if certificate is None or certificate.sds is not None:
         return None
     return certificate.name, certificate_secret(certificate, opener(db))
+
+
+def scheme(db: Db) -> Names:
+    """How resources are named."""
+    return db.get(OPTIONS, NAMES) or USUAL
 
 
 def opener(db: Db) -> OpenSecret:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from services.xds_server.render import streams
 from services.xds_server.render.accesslog import access_logs
+from services.xds_server.render.names import USUAL, Names
 from services.xds_server.render.tls import downstream_context, downstream_socket, tls_needs
 from services.xds_server.render.tracing import tracing
 from services.xds_server.render.types import LISTENER, ROUTE, Need, Rendered, rendered
@@ -84,12 +85,13 @@ _NUMBERED = frozenset(f"envoy.filters.http.{kind}" for kind in ("lua", "ext_proc
 
 
 class OfGateway(NamedTuple):
-    """What all listeners of a Gateway have from it: access log, tracing, wishes for the order of filters, who counts requests."""
+    """What all listeners of a Gateway have from it: access log, tracing, wishes for the order of filters, who counts requests, names."""
 
     log: AccessLog | None = None
     traced: Tracing | None = None
     order: Sequence[FilterPosition] = ()
     rate_limit_service: RateLimitService | None = None
+    names: Names = USUAL
 
 
 NOTHING = OfGateway()
@@ -105,10 +107,10 @@ Filters = Mapping[str, Fields]
 """Name -> HttpFilter that the routes of a filter chain need, or name of a piece -> what of a shared one."""
 
 
-def route_config_names(listeners: Sequence[HttpListener]) -> list[str]:
+def route_config_names(listeners: Sequence[HttpListener], names: Names) -> list[str]:
     """The RouteConfiguration of each listener of one port, in the Gateway's order."""
-    plain = next((each.name for each in listeners if each.tls is None), "")
-    return [each.name if each.tls is not None else plain for each in listeners]
+    plain = next((names.chain(each) for each in listeners if each.tls is None), "")
+    return [names.chain(each) if each.tls is not None else plain for each in listeners]
 
 
 def host_rank(listener: HttpListener) -> tuple[int, int]:
@@ -126,15 +128,15 @@ def listener(
     """The Listener of one address and port, from its HTTP listeners and then its TCP and TLS ones (at least one of all)."""
     members: list[HttpListener | TcpListener] = [*listeners, *(of for of, _ in stream)]
     first = members[0]
-    fields = _head(first, first.name, gateway.log)
+    fields = _head(first, gateway.names.listener(first), gateway.log)
     fields |= connection.on_listener(first.connection) | timeout.on_listener(first.timeout) | tcp_keepalive.on_listener(first.tcp_keepalive)
-    needs: list[Need] = [(ROUTE, name) for name in dict.fromkeys(route_config_names(listeners))]
+    needs: list[Need] = [(ROUTE, name) for name in dict.fromkeys(route_config_names(listeners, gateway.names))]
     chains: list[Fields] = []
     inspects = False
     for each, wanted in zip(listeners, filters, strict=True):
         if each.tls is None:
             continue
-        chains.append(_tls_chain(each, downstream_socket(each.tls, each.tls_overlaps), _hcm(each, wanted, gateway)))
+        chains.append(_tls_chain(each, downstream_socket(each.tls, each.tls_overlaps), _hcm(each, wanted, gateway), gateway.names))
         inspects |= "filter_chain_match" in chains[-1]
         needs += tls_needs(each.tls)
     led_nowhere = False
@@ -154,7 +156,7 @@ def listener(
     plain = [(each, wanted) for each, wanted in zip(listeners, filters, strict=True) if each.tls is None]
     if plain:
         together = {name: f for _, wanted in reversed(plain) for name, f in wanted.items()}
-        fields["default_filter_chain"] = _chain(plain[0][0], _hcm(plain[0][0], together, gateway))
+        fields["default_filter_chain"] = _chain(plain[0][0], _hcm(plain[0][0], together, gateway), gateway.names)
     return rendered(LISTENER, fields, tuple(needs), place=f"{first.address}:{first.port}")
 
 
@@ -166,7 +168,7 @@ def quic_listener(
     """Name and Listener for HTTP/3 beside the one for TCP, of all HTTPS listeners of a port; None where none of them wants it."""
     if not any(each.http3 is not None for each in listeners):
         return None
-    first, name = listeners[0], f"{listeners[0].name}-quic"
+    first, name = listeners[0], gateway.names.quic(listeners[0])
     fields = _head(first, name, gateway.log) | http3.on_listener()
     fields["address"]["socket_address"]["protocol"] = "UDP"
     chains: list[Fields] = []
@@ -175,7 +177,7 @@ def quic_listener(
         if each.tls is None:
             continue
         socket = http3.socket(downstream_context(each.tls, (http3.ALPN,)))
-        chains.append(_tls_chain(each, socket, _hcm(each, wanted, gateway) | http3.on_hcm()))
+        chains.append(_tls_chain(each, socket, _hcm(each, wanted, gateway) | http3.on_hcm(), gateway.names))
         needs += [(ROUTE, each.name), *tls_needs(each.tls)]
     fields["filter_chains"] = chains
     return name, rendered(LISTENER, fields, tuple(needs), place=f"udp {first.address}:{first.port}")
@@ -199,21 +201,17 @@ def _inspectors(of: Sequence[ListenerTls], wanted: bool) -> list[Fields]:
     return [{"name": _TLS_INSPECTOR, "typed_config": inspector}]
 
 
-def _tls_chain(of: HttpListener, socket: Fields, hcm: Fields) -> Fields:
-    chain = _chain(of, hcm) | {"transport_socket": socket}
+def _tls_chain(of: HttpListener, socket: Fields, hcm: Fields, names: Names) -> Fields:
+    chain = _chain(of, hcm, names) | {"transport_socket": socket}
     if of.hostnames and of.hostnames[0] != "*":
         chain["filter_chain_match"] = {"server_names": list(of.hostnames)}
     return chain
 
 
-def _chain(of: HttpListener, hcm: Fields) -> Fields:
-    network = connection.filters(of.connection, _stat_prefix(of))
+def _chain(of: HttpListener, hcm: Fields, names: Names) -> Fields:
+    network = connection.filters(of.connection, names.statistics(of))
     network.append({"name": HCM, "typed_config": pack(_HCM_MESSAGE, hcm)})
-    return {"name": of.name, "filters": network} | timeout.on_chain(of.timeout)
-
-
-def _stat_prefix(of: HttpListener) -> str:
-    return f"{'http' if of.tls is None else 'https'}-{of.port}"
+    return {"name": names.chain(of), "filters": network} | timeout.on_chain(of.timeout)
 
 
 def _hcm(of: HttpListener, filters: Filters, gateway: OfGateway) -> Fields:
@@ -224,8 +222,8 @@ def _hcm(of: HttpListener, filters: Filters, gateway: OfGateway) -> Fields:
     http2_options = {"max_concurrent_streams": wrapped(MAX_CONCURRENT_STREAMS)} | http2.options(of.http2)
     return given(
         {
-            "stat_prefix": _stat_prefix(of),
-            "rds": {"config_source": config_source(), "route_config_name": of.name},
+            "stat_prefix": gateway.names.statistics(of),
+            "rds": {"config_source": config_source(), "route_config_name": gateway.names.chain(of)},
             "access_log": access_logs(gateway.log, "Route") or None,
             "tracing": tracing(gateway.traced),
             "server_header_transformation": "PASS_THROUGH",

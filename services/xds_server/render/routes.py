@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from services.xds_server.render.destinations import per_setting
+from services.xds_server.render.names import USUAL as USUAL_NAMES
+from services.xds_server.render.names import Names
 from shared.features.client.http3 import xds as http3
 from shared.features.extension.dynamic_module import xds as dynamic_module
 from shared.features.extension.ext_proc import xds as ext_proc
@@ -239,10 +241,10 @@ def _target(destination: Destination, zones: bool) -> Fields:
     }
 
 
-def virtual_host(listener: HttpListener, hostname: str, stats: bool) -> Fields:
-    """VirtualHost without its routes. Dots in names would cut Envoy's statistics apart."""
+def virtual_host(listener: HttpListener, hostname: str, stats: bool, names: Names = USUAL_NAMES) -> Fields:
+    """VirtualHost without its routes."""
     flat = hostname.replace(".", "_")
-    out: Fields = {"name": f"{listener.name}/{flat}", "domains": [hostname]}
+    out: Fields = {"name": names.host(listener, hostname), "domains": [hostname]}
     about = metadata(listener.metadata)
     if about is not None:
         out["metadata"] = about

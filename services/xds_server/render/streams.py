@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from services.xds_server.render.accesslog import access_logs
+from services.xds_server.render.names import USUAL, Names
 from services.xds_server.render.tls import downstream_socket
 from services.xds_server.render.types import CLUSTER, LISTENER, Rendered, rendered
 from shared.features.client.connection import xds as connection
@@ -86,7 +87,7 @@ def _chain(listener: TcpListener, route: TcpRoute, log: AccessLog | None) -> Fie
     )
 
 
-def udp_listener(listener: UdpListener, route: UdpRoute | None, log: AccessLog | None) -> Rendered:
+def udp_listener(listener: UdpListener, route: UdpRoute | None, log: AccessLog | None, names: Names = USUAL) -> Rendered:
     """The Listener of one UDP listener."""
     destination = (route.destination if route is not None else None) or _NOWHERE
     action: Fields = {"name": "route", "typed_config": pack(f"{_UDP_PROXY}.Route", {"cluster": leads_to(destination)})}
@@ -98,7 +99,7 @@ def udp_listener(listener: UdpListener, route: UdpRoute | None, log: AccessLog |
     if listener.ip_family == "DualStack":
         address["ipv4_compat"] = True
     fields: Fields = {
-        "name": listener.name,
+        "name": names.listener(listener),
         "address": {"socket_address": address},
         "listener_filters": [{"name": "envoy.filters.udp_listener.udp_proxy", "typed_config": config}],
     }
