@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from msgspec.structs import replace
 
-from services.xds_server.render.types import CLUSTER, ENDPOINT, MESSAGES, ROUTE
+from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, MESSAGES, ROUTE
 from services.xds_server.store import GatewayStore
+from shared.features.traffic.admission_control.ir import AdmissionControl, GrpcSuccess, SuccessCriteria
+from shared.features.traffic.admission_control.xds import NAME as ADMISSION
+from shared.features.traffic.bandwidth_limit.ir import Bandwidth, BandwidthLimit
 from shared.features.traffic.circuit_breaker.ir import CircuitBreaker
+from shared.features.traffic.compression.ir import Compression
+from shared.features.traffic.fault_injection.ir import FaultAbort, FaultInjection
 from shared.features.traffic.health_check.ir import ActiveCheck, HealthCheck, HttpCheck
 from shared.features.traffic.load_balancer.ir import ConsistentHash, LoadBalancer, Named, WeightedZone
+from shared.features.traffic.request_buffer.ir import RequestBuffer
+from shared.features.traffic.response_override.ir import CustomResponse, OverrideRule, ResponseMatch, ResponseOverride, StatusMatch
+from shared.features.traffic.telemetry.ir import BackendTelemetry, BackendTracing, Share
 from shared.features.traffic.timeout.ir import HttpTimeout, TcpTimeout, Timeout
 from shared.ir.base import encode
 from shared.ir.destination import Endpoint, EndpointsShard
@@ -119,3 +128,75 @@ def test_a_policy_of_all_routes_costs_what_it_is_about() -> None:
     assert types == {"Cluster"}
     assert "route_outputs" not in functions
     assert "xds_listeners" not in functions
+
+
+def route_of(store: GatewayStore) -> dict[str, Any]:
+    found: dict[str, Any] = only(store, ROUTE)["virtualHosts"][0]["routes"][0]
+    return found
+
+
+def filters_of(store: GatewayStore) -> list[str]:
+    listener = only(store, LISTENER)
+    return [f["name"] for f in listener["defaultFilterChain"]["filters"][0]["typedConfig"]["httpFilters"]]
+
+
+def test_filters_of_a_policy_stand_on_the_listener_and_are_off_where_nobody_asks_for_them() -> None:
+    store = with_traffic(
+        Traffic(
+            fault_injection=FaultInjection(abort=FaultAbort(http_status=418, percentage=12.5)),
+            bandwidth_limit=BandwidthLimit(request=Bandwidth(limit_kibps=8)),
+            compression=(Compression(type="Zstd"), Compression(type="Gzip")),
+            request_buffer=RequestBuffer(limit="1Ki"),
+        )
+    )
+    compressors = ["envoy.filters.http.compressor.gzip", "envoy.filters.http.compressor.zstd"]
+    limits = ["envoy.filters.http.bandwidth_limit/request", *compressors]
+    assert filters_of(store) == ["envoy.filters.http.fault", "envoy.filters.http.buffer", *limits, "envoy.filters.http.router"]
+    own = route_of(store)["typedPerFilterConfig"]
+    assert own["envoy.filters.http.fault"]["abort"] == {"httpStatus": 418, "percentage": {"numerator": 125000, "denominator": "MILLION"}}
+    assert own["envoy.filters.http.buffer"]["buffer"] == {"maxRequestBytes": 1024}
+    assert route_of(store)["requestHeadersToRemove"] == ["accept-encoding"]
+
+
+def test_what_is_held_back_is_not_upgraded() -> None:
+    assert "upgradeConfigs" not in action(with_traffic(Traffic(request_buffer=RequestBuffer(limit="1Ki"))))
+    assert action(with_traffic(Traffic()))["upgradeConfigs"] == [{"upgradeType": "websocket"}]
+
+
+def test_an_override_without_a_status_to_look_for_refuses_its_route() -> None:
+    rules = (OverrideRule(name="x", response=CustomResponse(status_code=200)),)
+    store = with_traffic(Traffic(response_override=ResponseOverride(name="p", rules=rules)))
+    assert route_of(store)["directResponse"] == {"status": 500}
+    assert store.problems
+
+
+def test_a_body_that_is_no_format_is_given_as_it_stands() -> None:
+    match = ResponseMatch(status_codes=(StatusMatch(value=404),))
+    rule = OverrideRule(name="x", match=match, response=CustomResponse(body=base64.b64encode(b"100% lost").decode()))
+    listener = only(with_traffic(Traffic(response_override=ResponseOverride(name="p", rules=(rule,)))), LISTENER)
+    config = listener["defaultFilterChain"]["filters"][0]["typedConfig"]["httpFilters"][0]["typedConfig"]
+    (matcher,) = config["customResponseMatcher"]["matcherList"]["matchers"]
+    assert matcher["onMatch"]["action"]["typedConfig"]["bodyFormat"] == {"textFormat": "100%% lost"}
+
+
+def test_spans_of_a_route_have_shares_that_envoy_can_count() -> None:
+    overall = Share(numerator=7, denominator=1000)
+    tracing = BackendTracing(sampling_fraction=Share(numerator=1, denominator=3), overall_sampling_fraction=overall)
+    found = route_of(with_traffic(Traffic(telemetry=BackendTelemetry(tracing=tracing))))["tracing"]
+    assert found["randomSampling"] == {"numerator": 333333, "denominator": "MILLION"}
+    assert found["overallSampling"] == {"numerator": 70, "denominator": "TEN_THOUSAND"}
+    assert found["clientSampling"] == {}
+
+
+def test_checks_have_what_envoy_insists_on() -> None:
+    check = HealthCheck(active=ActiveCheck(http=HttpCheck(path="/")))
+    (found,) = only(with_traffic(Traffic(health_check=check)), CLUSTER)["healthChecks"]
+    assert (found["timeout"], found["interval"], found["unhealthyThreshold"], found["healthyThreshold"]) == ("1s", "3s", 3, 1)
+
+
+def test_admission_is_counted_by_what_the_backend_answers() -> None:
+    control = AdmissionControl(min_success_rate=95, success_criteria=SuccessCriteria(grpc=GrpcSuccess(status_codes=("Ok", "NotFound"))))
+    options = only(with_traffic(Traffic(admission_control=control)), CLUSTER)["typedExtensionProtocolOptions"]
+    filters = options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]["httpFilters"]
+    assert [f["name"] for f in filters] == [ADMISSION, "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"]
+    assert filters[0]["typedConfig"]["successCriteria"]["grpcCriteria"]["grpcSuccessStatus"] == [0, 5]

@@ -14,8 +14,5 @@ class PreconnectSpec(Spec, frozen=True):
 
 
 class BackendConnectionSpec(Spec, frozen=True):
-    """`socket_buffer_limit` is of the API alone: Envoy Gateway reads it nowhere, and neither does anything here."""
-
     buffer_limit: Quantity | None = None
-    socket_buffer_limit: Quantity | None = None
     preconnect: PreconnectSpec | None = None

@@ -11,8 +11,6 @@ def translate(spec: BackendConnectionSpec | None, faults: Faults) -> BackendConn
     if spec is None:
         return None
     here = faults.inside("BackendConnection")
-    if spec.socket_buffer_limit is not None:
-        here.add("SocketBufferLimit is not supported")
     preconnect = None
     if spec.preconnect is not None:
         of = spec.preconnect
