@@ -140,7 +140,10 @@ def _of_cluster(traffic: Traffic) -> ClusterTraffic:
     return ClusterTraffic(**fields)
 
 
-_NOT_OF_REQUESTS = ("proxy_protocol", "health_check", "circuit_breaker", "tcp_keepalive", "backend_connection", "http2", "dns")
+_NOT_OF_REQUESTS = (
+    *("proxy_protocol", "health_check", "circuit_breaker", "admission_control"),
+    *("tcp_keepalive", "backend_connection", "http2", "dns"),
+)
 
 
 def about_requests(shard: PolicyShard) -> PolicyShard:
