@@ -131,8 +131,8 @@ class Collecting:
                 self._change(out, key, was, now)
 
     def _change(self, out: Hashable, key: Hashable, was: Any, now: Any) -> None:
-        if self.is_output:
-            self.undrained.setdefault(out, self.single(out))
+        if self.is_output and out not in self.undrained:
+            self.undrained[out] = self.single(out)
         group = self.groups.get(out)
         if group is None:
             group = self.groups[out] = {}

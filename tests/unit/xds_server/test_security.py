@@ -25,6 +25,8 @@ from shared.features.security.oidc.ir import Oidc, OidcProvider
 from shared.ir.base import IR
 from shared.ir.destination import Destination, DestinationSetting
 from shared.ir.extension import ExtensionFeatures
+from shared.ir.metadata import PolicyMetadata
+from shared.ir.policy import Policies, PolicyShard
 from shared.ir.security import SecurityFeatures
 from shared.xds.message import decode, to_json
 from tests.unit.xds_server import builders as b
@@ -164,3 +166,23 @@ def test_who_asks_where_clients_are_makes_the_listener_look_them_up_and_hides_it
     assert "envoy.filters.http.geoip" in filters(store)
     for n in (0, 1):
         assert per_route(store, n)["requestHeadersToRemove"] == ["x-eg-internal-geoip-country"]
+
+
+def test_an_edited_security_policy_leaves_the_clusters_of_backends_alone() -> None:
+    key = "policy.SecurityPolicy.default.p"
+
+    def policy(name: str) -> PolicyShard:
+        about = PolicyMetadata(kind="SecurityPolicy", name="p", namespace="default")
+        return PolicyShard(policy=about, security=SecurityFeatures(jwt=Jwt(providers=(provider(name),))))
+
+    of_listener = replace(b.listener(), policies=Policies(security=(key,)))
+    store = b.store()
+    store.apply(1, b.encoded(b.gateway(5) | {b.LISTENER: of_listener, key: policy("a")}))
+    before = dict(store.evaluations)
+    changes = store.apply(2, b.encoded({key: policy("b")}))
+    assert set(changes) == {LISTENER, ROUTE}
+    for name in ("route_clusters", "route_assignments"):
+        assert store.evaluations[name] == before[name]
+    # an edited policy is rendered for each route that it speaks for, and the listener once
+    assert store.evaluations["route_outputs"] == before["route_outputs"] + 5
+    assert store.evaluations["xds_listeners"] == before["xds_listeners"] + 1
