@@ -14,7 +14,11 @@ from services.xds_server.limits.stream import LimitStream
 from services.xds_server.listening import bind
 from services.xds_server.settings import XdsSettings
 
-SERVICE = "ratelimit.service.ratelimit.v3.RateLimitConfigDiscoveryService"
+METHODS = {
+    "envoy.service.discovery.v3.AggregatedDiscoveryService": "StreamAggregatedResources",
+    "ratelimit.service.ratelimit.v3.RateLimitConfigDiscoveryService": "StreamRlsConfigs",
+}
+"""The rate limit service itself uses the first; the second is its own protocol for the same."""
 PORT = 18001
 """Envoy Gateway's, which deployments of the rate limit service are told."""
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
@@ -36,8 +40,10 @@ class LimitServer:
     async def start(self, address: str) -> tuple[grpc.aio.Server, int]:
         """Binds `host:port` (port 0: any); the server and its port. Plaintext only on loopback: ValueError elsewhere."""
         server = grpc.aio.server(options=[("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)])
-        handlers = {"StreamRlsConfigs": grpc.stream_stream_rpc_method_handler(self._stream)}
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        handler = grpc.stream_stream_rpc_method_handler(self._stream)
+        server.add_generic_rpc_handlers(
+            tuple(grpc.method_handlers_generic_handler(service, {method: handler}) for service, method in METHODS.items())
+        )
         port = bind(server, address, self._settings)
         await server.start()
         log.info("rate limit configuration listens", address=address, port=port)
