@@ -135,7 +135,7 @@ def test_fields_without_effect_and_fields_that_others_replace_are_told() -> None
     world = World(*quickstart(), policy(connection={"socketBufferLimit": "1Mi"}))
     assert world.condition(policy(), "Warning") == ("True", "UnsupportedField")
     world.put(policy(connection={"socketBufferLimit": "1Mi"}, enableProxyProtocol=True))
-    assert world.condition(policy(), "Warning") == ("True", "MultipleWarnings")
+    assert world.condition(policy(), "Warning") == ("True", "Warnings")
     assert world.ir().http[0].proxy_protocol is not None
 
 

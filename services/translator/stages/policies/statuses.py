@@ -68,7 +68,7 @@ class _Told:
             if text:
                 conditions = self.by_ancestor[each]
                 before = conditions.reason("Warning")
-                together = reason if before in (None, reason) else "MultipleWarnings"
+                together = reason if before in (None, reason) else "Warnings"
                 texts = (conditions.message("Warning") or "").split("; ")
                 conditions.set("Warning", True, together, "; ".join(filter(None, dict.fromkeys((*texts, text)))))
 
