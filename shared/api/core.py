@@ -76,3 +76,13 @@ class Secret(Object, frozen=True):
 class ConfigMap(Object, frozen=True):
     data: dict[str, str] = msgspec.field(default_factory=dict)
     binary_data: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class TrustBundleSpec(Spec, frozen=True):
+    trust_bundle: str = ""
+
+
+class ClusterTrustBundle(Object, frozen=True):
+    """Authorities in PEM, for the whole cluster."""
+
+    spec: TrustBundleSpec = TrustBundleSpec()

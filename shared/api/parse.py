@@ -25,6 +25,7 @@ from shared.api import (
 from shared.api.base import Object
 from shared.api.gateway import ParentReference
 from shared.api.targets import PolicyObject
+from shared.core.kinds import CERTIFICATES
 from shared.core.refs import ObjectRef
 
 MCS_GROUP = "multicluster.x-k8s.io"
@@ -35,6 +36,7 @@ KINDS: dict[tuple[str, str], type[Object]] = {
     ("", "Secret"): core.Secret,
     ("", "ConfigMap"): core.ConfigMap,
     ("discovery.k8s.io", "EndpointSlice"): core.EndpointSlice,
+    (CERTIFICATES, "ClusterTrustBundle"): core.ClusterTrustBundle,
     (MCS_GROUP, "ServiceImport"): core.ServiceImport,
     (gateway.GROUP, "GatewayClass"): gateway.GatewayClass,
     (gateway.GROUP, "Gateway"): gateway.Gateway,

@@ -8,6 +8,7 @@ GATEWAY_API = "gateway.networking.k8s.io"
 ENVOY_GATEWAY = "gateway.envoyproxy.io"
 MULTICLUSTER = "multicluster.x-k8s.io"
 DISCOVERY = "discovery.k8s.io"
+CERTIFICATES = "certificates.k8s.io"
 
 
 class KindInfo(NamedTuple):
@@ -40,6 +41,7 @@ _ALL = (
     KindInfo(ENVOY_GATEWAY, "HTTPRouteFilter"),
     KindInfo(MULTICLUSTER, "ServiceImport"),
     KindInfo(DISCOVERY, "EndpointSlice"),
+    KindInfo(CERTIFICATES, "ClusterTrustBundle", namespaced=False),
     KindInfo("", "Service"),
     KindInfo("", "Namespace", namespaced=False),
     KindInfo("", "Node", namespaced=False),

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.translator.settings import Environment, TranslatorSettings
 from shared.api.base import Object
-from shared.api.core import ConfigMap, EndpointSlice, Namespace, Secret, Service, ServiceImport
+from shared.api.core import ClusterTrustBundle, ConfigMap, EndpointSlice, Namespace, Secret, Service, ServiceImport
 from shared.api.envoy import GROUP as ENVOY
 from shared.api.envoy import Backend, EnvoyProxy
 from shared.api.gateway import GROUP as GATEWAY
@@ -16,6 +16,7 @@ from shared.api.parse import KINDS, MCS_GROUP, Invalid
 from shared.api.policies import BackendTlsPolicy
 from shared.api.routes import GrpcRoute, HttpRoute, HttpRouteFilterObject, StreamRoute
 from shared.api.targets import PolicyObject
+from shared.core.kinds import CERTIFICATES
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Db, Table
 from shared.ir.status import InfraStatus, XdsStatus
@@ -34,6 +35,7 @@ SERVICE_IMPORTS: Table[ObjectRef, ServiceImport] = Table("service_imports")
 ENDPOINT_SLICES: Table[ObjectRef, EndpointSlice] = Table("endpoint_slices")
 SECRETS: Table[ObjectRef, Secret] = Table("secrets", wanted=True)
 CONFIG_MAPS: Table[ObjectRef, ConfigMap] = Table("config_maps", wanted=True)
+TRUST_BUNDLES: Table[ObjectRef, ClusterTrustBundle] = Table("cluster_trust_bundles")
 CLASSES: Table[ObjectRef, GatewayClass] = Table("gateway_classes")
 GATEWAYS: Table[ObjectRef, Gateway] = Table("gateways")
 LISTENER_SETS: Table[ObjectRef, ListenerSet] = Table("listener_sets")
@@ -61,6 +63,7 @@ TABLES: dict[type[Object], Table[ObjectRef, Any]] = {
     EndpointSlice: ENDPOINT_SLICES,
     Secret: SECRETS,
     ConfigMap: CONFIG_MAPS,
+    ClusterTrustBundle: TRUST_BUNDLES,
     GatewayClass: CLASSES,
     Gateway: GATEWAYS,
     ReferenceGrant: GRANTS,
@@ -144,6 +147,12 @@ def gateway_ref(namespace: str, name: str) -> ObjectRef:
 
 def service_import_ref(namespace: str, name: str) -> ObjectRef:
     return ObjectRef(MCS_GROUP, "ServiceImport", namespace, name)
+
+
+def trust_bundle(db: Db, name: str) -> bytes | None:
+    """The PEM authorities of a ClusterTrustBundle."""
+    row = db.get(TRUST_BUNDLES, ObjectRef(CERTIFICATES, "ClusterTrustBundle", "", name))
+    return row.spec.trust_bundle.encode() if row is not None else None
 
 
 def core_ref(kind: str, namespace: str, name: str) -> ObjectRef:

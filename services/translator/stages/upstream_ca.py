@@ -8,14 +8,14 @@ from collections.abc import Iterable
 import msgspec
 
 from services.translator.stages.sds import SDS_TYPE, sds
-from services.translator.stages.tables import CONFIG_MAPS, SECRETS, core_ref, environment, settings
+from services.translator.stages.tables import CONFIG_MAPS, SECRETS, core_ref, environment, settings, trust_bundle
 from shared.api.gateway import SecretObjectReference
 from shared.incremental import Db
 from shared.ir.tls import CaCertificate, Sds
 
 SYSTEM_CA = "system_ca_certificates"
 _KEYS = ("ca.crt", "tls.crt")
-_KINDS = ("ConfigMap", "Secret")
+_KINDS = ("ConfigMap", "Secret", "ClusterTrustBundle")
 
 
 class Authorities(msgspec.Struct, frozen=True):
@@ -64,6 +64,9 @@ def _bundle(db: Db, ref: SecretObjectReference, namespace: str) -> bytes | Sds |
             return f"configmap {ref.name} not found in namespace {namespace}"
         text = _first(row.data)
         return text.encode() if text is not None else f"no ca found in configmap {ref.name}"
+    if ref.kind == "ClusterTrustBundle":
+        pem = trust_bundle(db, ref.name)
+        return pem if pem is not None else f"cluster trust bundle {ref.name} not found"
     if ref.kind != "Secret":
         return f"unsupported kind {ref.kind} in caCertificateRefs"
     secret = db.get(SECRETS, target)

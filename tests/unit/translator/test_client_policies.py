@@ -111,6 +111,15 @@ def test_authorities_come_from_where_a_grant_allows_it() -> None:
     assert tls.ca_certificate.name == "default/policy/ca.crt"
 
 
+def test_authorities_of_the_whole_cluster_need_no_grant() -> None:
+    certificate = base64.b64decode(pair("ca")[0]).decode()
+    validated = policy(tls={"clientValidation": {"caCertificateRefs": [{"kind": "ClusterTrustBundle", "name": "all"}]}})
+    world = World(gateway_class(), gateway(https()), tls_secret(), validated)
+    assert world.condition(policy(), "Accepted") == ("False", "Invalid")
+    world.put(made("certificates.k8s.io/v1beta1", "ClusterTrustBundle", "all", {"trustBundle": certificate}, namespace=""))
+    assert world.condition(policy(), "Accepted") == ("True", "Accepted")
+
+
 def test_a_bundle_that_nobody_knows_yet_is_waited_for() -> None:
     validated = policy(tls={"clientValidation": {"caCertificateRefs": [{"name": "ca"}]}})
     world = World(gateway_class(), gateway(https()), tls_secret(), validated)

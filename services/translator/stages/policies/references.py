@@ -1,11 +1,12 @@
-"""What policies refer to: Secrets and ConfigMaps with authorities and lists of revoked certificates."""
+"""What policies refer to: Secrets, ConfigMaps and ClusterTrustBundles with authorities and lists of revoked certificates."""
 
 from __future__ import annotations
 
 from services.translator.stages.grants import permitted
 from services.translator.stages.pem import authorities, revocation_fault, split
-from services.translator.stages.tables import CONFIG_MAPS, SECRETS, core_ref, environment
+from services.translator.stages.tables import CONFIG_MAPS, SECRETS, core_ref, environment, trust_bundle
 from shared.api.gateway import SecretObjectReference
+from shared.core.kinds import CERTIFICATES
 from shared.core.refs import ObjectRef
 from shared.features.client.tls.translate import Lookup
 from shared.incremental import Db
@@ -32,7 +33,12 @@ def lookup(db: Db, policy: ObjectRef) -> Lookup:
 
 
 def data_at(db: Db, policy: ObjectRef, ref: SecretObjectReference, key: str) -> bytes:
-    """The value under a key of the Secret or ConfigMap, or its only one; ValueError with the reason why there is none."""
+    """The value under a key of the Secret or ConfigMap, or its only one, or a ClusterTrustBundle; ValueError where there is none."""
+    if ref.kind == "ClusterTrustBundle" and ref.group in ("", CERTIFICATES):
+        pem = trust_bundle(db, ref.name)
+        if pem is None:
+            raise ValueError(f"ClusterTrustBundle {ref.name} does not exist")
+        return pem
     if ref.group or ref.kind not in ("Secret", "ConfigMap"):
         raise ValueError(f"unsupported ref kind: {ref.group}/{ref.kind}" if ref.group else f"unsupported ref kind: {ref.kind}")
     target = core_ref(ref.kind, ref.namespace or policy.namespace, ref.name)
