@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
-from services.translator.stages.attach import Attachment, attachments
+from services.translator.stages.attach import At, Attachment, attachments
+from services.translator.stages.policies.ways import Place, connects
 from services.translator.stages.rules import rules
 from services.translator.stages.tables import ROUTES
 from shared.core.refs import GatewayRef, ObjectRef
@@ -34,22 +35,35 @@ def _all(matches: Iterable[StringMatch], fold_name: bool = False) -> str:
     return "\1".join(sorted(_string(m, fold_name) for m in matches))
 
 
-def matches_key(route: HttpRoute) -> str:
-    """Equal for two routes that match the same requests; the hostname is not part of it."""
+def matches_key(route: HttpRoute, connects: bool = False) -> str:
+    """Equal for two routes that match the same requests; the hostname is not part of it. `connects`: it takes CONNECT requests alone."""
     return "\2".join(
-        (_path(route.path_match), _all(route.header_matches, True), _all(route.query_param_matches), _all(route.cookie_matches))
+        (
+            "CONNECT" if connects else _path(route.path_match),
+            _all(route.header_matches, True),
+            _all(route.query_param_matches),
+            _all(route.cookie_matches),
+        )
     )
 
 
 def _keys(db: Db, route: ObjectRef, each: Attachment) -> list[Key]:
-    texts = {matches_key(r) for r in rules(db, route, each.gateway).routes}
+    routes = rules(db, route, each.gateway).routes
     return [
         (each.fleet, at.point.key, blake2b(f"{host}\3{text}".encode(), digest_size=12).digest())
         for at in each.at
         if at.point.ready
+        for text in _texts(db, route, each.gateway, at, routes)
         for host in at.hosts
-        for text in texts
     ]
+
+
+def _texts(db: Db, route: ObjectRef, gateway: ObjectRef, at: At, routes: tuple[HttpRoute, ...]) -> set[str]:
+    """What a route's matches come to at one listener, whose policies may make CONNECT of them."""
+    place = Place(at.point.owner, at.point.name)
+    rules = {r.metadata.section_name for r in routes if r.metadata is not None}
+    tunnels = {rule for rule in rules if connects(db, route, rule, gateway, place)}
+    return {matches_key(r, r.metadata is not None and r.metadata.section_name in tunnels) for r in routes}
 
 
 def _buckets(db: Db, route: ObjectRef) -> Mapping[Key, bool]:

@@ -100,6 +100,27 @@ def by_address(db: Db, gateway: ObjectRef) -> bool | None:
     return _routing(_say(db, policy).routing) if policy is not None else None
 
 
+@query
+def connects(db: Db, route: ObjectRef, rule: str, gateway: ObjectRef, at: Place) -> bool:
+    """Whether a rule takes CONNECT requests at a listener: then it matches these, and no path."""
+    own = (Scope(route, rule), Scope(route)) if rule else (Scope(route),)
+    for scope in (*own, *_of_listener(gateway, at), Scope(gateway)):
+        policy = holder(db, TRAFFIC, scope)
+        said = _upgrades(db, policy) if policy is not None else None
+        if said is not None:
+            return said
+    return False
+
+
+@query
+def _upgrades(db: Db, policy: ObjectRef) -> bool | None:
+    """Whether a policy upgrades CONNECT; None where it leaves that to the policy above."""
+    spec = _spec(db, policy)
+    if not isinstance(spec, BackendTrafficPolicySpec):
+        return False
+    return any(each.type == "CONNECT" for each in spec.http_upgrade) if spec.http_upgrade or spec.merge_type is None else None
+
+
 def _routing(kind: str | None) -> bool | None:
     return None if kind is None else kind == "Service"
 
