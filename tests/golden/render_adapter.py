@@ -39,11 +39,16 @@ _BYTES = ("certificate", "privateKey", "body", "ocspStaple", "data")
 def normal(value: Any) -> Any:
     """Go reads field names in any case, and some cases write bytes as lists of numbers."""
     if isinstance(value, dict):
-        known = {k: _text(v) if k in _BYTES else normal(v) for k, v in value.items() if v is not None}
+        known = {k: _text(v) if k in _BYTES else _words(v) if k == "values" else normal(v) for k, v in value.items() if v is not None}
         return {_SPELLINGS.get(k, k): v for k, v in known.items() if _SPELLINGS.get(k) not in known}
     if isinstance(value, list):
         return [normal(v) for v in value]
     return value
+
+
+def _words(value: Any) -> Any:
+    """Values of headers and claims are texts, also where a case writes them as numbers."""
+    return [str(v) if isinstance(v, int) else normal(v) for v in value] if isinstance(value, list) else normal(value)
 
 
 def _text(value: Any) -> Any:

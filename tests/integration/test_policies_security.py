@@ -261,6 +261,7 @@ async def test_authorization_by_what_a_token_says(around: Around) -> None:
     admin = {"jwt": {"provider": "ours", "claims": [{"name": "user.role", "values": ["admin"]}], "scopes": ["write"]}}
     rules = [
         {"action": "Allow", "principal": admin},
+        {"action": "Allow", "cel": "request.method == 'PUT' && request.headers['x-word'].startsWith('b')"},
         {"action": "Allow", "principal": {"headers": [{"name": "x-team", "values": ["a", "b"]}]}, "operation": {"methods": ["GET"]}},
     ]
     around.policy("rules", jwt=jwt, authorization={"defaultAction": "Deny", "rules": rules})
@@ -272,6 +273,8 @@ async def test_authorization_by_what_a_token_says(around: Around) -> None:
     assert (await around.ask("/rules", x_team="b", **other)).status_code == 200
     assert (await around.ask("/rules", "POST", x_team="b", **other)).status_code == 403
     assert (await around.ask("/rules", x_team="c", **other)).status_code == 403
+    assert (await around.ask("/rules", "PUT", x_word="better", **other)).status_code == 200
+    assert (await around.ask("/rules", "PUT", x_word="worse", **other)).status_code == 403
 
 
 async def test_authorization_by_address(around: Around) -> None:

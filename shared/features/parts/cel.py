@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"""\s+|//[^\n]*
     |(?P<string>[rRbB]{0,2}(?:\"{3}(?:\\.|[^\\])*?\"{3}|'{3}(?:\\.|[^\\])*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
     |(?P<number>0x[0-9a-fA-F]+u?|(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?[uU]?)
@@ -16,11 +16,12 @@ _TOKEN = re.compile(
     |(?P<sign>\|\||&&|[<>=!]=|[-+*/%<>!?:.,()\[\]{}])""",
     re.VERBOSE | re.DOTALL,
 )
-_RESERVED = frozenset(
+RESERVED = frozenset(
     "as break const continue else for function if import let loop package namespace return var void while".split()  # noqa: SIM905
 )
 _BINARY = frozenset(("||", "&&", "==", "!=", "<=", ">=", "<", ">", "+", "-", "*", "/", "%", "in"))
 _DEEPEST = 100
+_LOOPS = frozenset(("all", "exists", "exists_one", "existsOne", "map", "filter"))
 
 
 class _Fault(Exception):
@@ -38,10 +39,19 @@ def cel_fault(text: str) -> str | None:
     return None
 
 
+def unknown_macro(text: str) -> str | None:
+    """A sentence for a person where an expression goes through a list, which Envoy does not."""
+    tokens = _tokens(text)
+    for (_, dot), (kind, name), (_, opened) in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if (dot, kind, opened) == (".", "name", "(") and name in _LOOPS:
+            return f"invalid CEL expression {text!r}: Envoy does not evaluate {name}()"
+    return None
+
+
 def _tokens(text: str) -> list[tuple[str, str]]:
     found, at = [], 0
     while at < len(text):
-        match = _TOKEN.match(text, at)
+        match = TOKEN.match(text, at)
         if match is None:
             raise _Fault(f"unexpected {text[at]!r} at {at}")
         at = match.end()
@@ -122,7 +132,7 @@ class _Reader:
         if text == ".":
             kind, text = self._next()
         if kind == "name":
-            if text in _RESERVED or text == "in":
+            if text in RESERVED or text == "in":
                 raise _Fault(f"{text!r} is reserved")
             if self._took("("):
                 self._list(")", self.expression)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from shared.core.refs import ObjectRef
-from shared.features.parts.cel import cel_fault
+from shared.features.parts.cel import cel_fault, unknown_macro
 from shared.features.parts.policy_lookup import Fault, config_name
 from shared.features.parts.regex import regex_fault
 from shared.features.security.authorization.ir import (
@@ -54,8 +54,8 @@ def check_for_connections(spec: AuthorizationSpec) -> None:
 
 
 def _rule(spec: RuleSpec, default_name: str) -> AuthorizationRule:
-    if spec.cel is not None and cel_fault(spec.cel) is not None:
-        raise Fault(f"invalid CEL expression: {spec.cel}")
+    if spec.cel is not None and (fault := cel_fault(spec.cel) or unknown_macro(spec.cel)) is not None:
+        raise Fault(fault)
     if not any((spec.principal, spec.operation, spec.cel)):
         raise Fault(f"authorization rule {spec.name or default_name} says nothing about what it is for")
     return AuthorizationRule(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 
-from shared.features.parts import predicates
+from shared.features.parts import cel_tree, predicates
 from shared.features.parts.xds_values import Unrenderable
 from shared.features.security.authorization.ir import Authorization, AuthorizationRule, CidrMatch, JwtPrincipal, PathOperation
 from shared.features.security.authorization.places import predicates_of
@@ -47,8 +47,7 @@ def _wanted(rule: AuthorizationRule) -> list[Fields]:
         out += [_path(operation.path)] if operation.path is not None else []
     out += _addresses(principal.client_cidrs)
     out += predicates_of(principal.client_ip_geo_locations)
-    if rule.cel is not None:
-        raise Unrenderable(f"authorization rule {rule.name}: CEL expressions are not supported yet")
+    out += [predicates.expression(cel_tree.parsed(rule.cel))] if rule.cel is not None else []
     out += _token(principal.jwt) if principal.jwt is not None else []
     for header in principal.headers:
         out += predicates.any_of([predicates.header(header.name, {"exact": v}) for v in header.values])

@@ -139,6 +139,7 @@ def rules(*specs: dict[str, Any]) -> AuthorizationSpec:
         ({"principal": {"clientCIDRs": ["10.0.0.0/99"]}}, "invalid CIDR"),
         ({"operation": {"path": {"type": "RegularExpression", "value": "("}}}, "regex"),
         ({"cel": "1 +"}, "invalid CEL"),
+        ({"cel": "[1].exists(x, x == 1)"}, "does not evaluate"),
         ({}, "says nothing"),
     ],
 )
