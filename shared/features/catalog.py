@@ -1,112 +1,125 @@
 """One row a feature: where it is written, where it attaches, what it becomes in Envoy, and who else reads its IR.
 
-Data only. Rooms are found by name, so that the translator reaches their `translate.py` and the xds_server their `xds.py`,
-and neither the other's.
+This table is what the services go by. `hooks` finds a feature's functions in its room by their names, so that xds_server reaches
+`xds.py` and nothing else of it, and a new feature is a room and a row.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+
+class Filter(NamedTuple):
+    """An HTTP filter of Envoy's, and its place: filters that refuse early stand first. `numbered`: of several that one policy has the
+    last part of their names is the number by which it lists them."""
+
+    name: str
+    order: int
+    numbered: bool = False
 
 
 class Feature(NamedTuple):
-    """`written` is the CRD field; `attach` the objects that carry it; `filter` Envoy's HTTP filter, '' where it needs none."""
+    """`written` is the CRD field; `attach` the objects that carry it. `on_failure` is what becomes of requests where it cannot be
+    translated."""
 
     room: str
     written: str
     attach: tuple[str, ...]
-    filter: str = ""
-    order: int = 0
+    filters: tuple[Filter, ...] = ()
     on_failure: str = "500"
     read_by: tuple[str, ...] = ()
 
 
-_RULE = ("HTTPRoute.rule", "HTTPRoute.rule.backendRef")
+_RULE = ("HTTPRoute.rule",)
+_BACKEND = (*_RULE, "HTTPRoute.rule.backendRef")
+_TRAFFIC = ("BackendTrafficPolicy",)
+_CLIENT = ("ClientTrafficPolicy",)
+_SECURITY = ("SecurityPolicy",)
+_EXTENSION = ("EnvoyExtensionPolicy",)
 
-_BACKEND_POLICY = ("BackendTrafficPolicy",)
-_CLIENT_POLICY = ("ClientTrafficPolicy",)
-_SECURITY_POLICY = ("SecurityPolicy",)
-_EXTENSION_POLICY = ("EnvoyExtensionPolicy",)
+
+def _http(name: str, order: int, *, numbered: bool = False) -> Filter:
+    return Filter(f"envoy.filters.http.{name}", order, numbered)
+
 
 FEATURES: tuple[Feature, ...] = (
-    Feature("route.header_modifier", "filters[].requestHeaderModifier, filters[].responseHeaderModifier", _RULE),
-    Feature("route.redirect", "filters[].requestRedirect", ("HTTPRoute.rule",)),
-    Feature("route.url_rewrite", "filters[].urlRewrite, HTTPRouteFilter.spec.urlRewrite", _RULE, read_by=("route.redirect",)),
-    Feature("route.mirror", "filters[].requestMirror", ("HTTPRoute.rule",)),
-    Feature("route.cors", "filters[].cors", ("HTTPRoute.rule",), "envoy.filters.http.cors", 3),
-    Feature("route.direct_response", "HTTPRouteFilter.spec.directResponse", ("HTTPRoute.rule",)),
-    Feature("route.credential_injection", "HTTPRouteFilter.spec.credentialInjection", _RULE, "envoy.filters.http.credential_injector", 307),
-    Feature("route.dynamic_resolver", "Backend.spec.type DynamicResolver", ("Backend",), "envoy.filters.http.rbac.dfp_loopback_deny", 301),
-    Feature("route.timeouts", "timeouts", ("HTTPRoute.rule",), on_failure="default"),
-    Feature("route.retry", "retry", ("HTTPRoute.rule", "BackendTrafficPolicy"), on_failure="ignored"),
-    Feature(
-        "route.session_persistence", "sessionPersistence", ("HTTPRoute.rule",), "envoy.filters.http.stateful_session", 11, "rule dropped"
-    ),
-    *(
-        Feature(f"traffic.{room}", f"BackendTrafficPolicy.spec.{field}", _BACKEND_POLICY)
-        for room, field in (
-            ("timeout", "timeout"),
-            ("load_balancer", "loadBalancer"),
-            ("circuit_breaker", "circuitBreaker"),
-            ("health_check", "healthCheck"),
-            ("tcp_keepalive", "tcpKeepalive"),
-            ("http2", "http2"),
-            ("backend_connection", "connection"),
-            ("dns", "dns"),
-            ("proxy_protocol", "proxyProtocol"),
-            ("http_upgrade", "httpUpgrade"),
-            ("admission_control", "admissionControl"),
-            ("telemetry", "telemetry"),
-        )
-    ),
-    *(
-        Feature(f"traffic.{room}", f"BackendTrafficPolicy.spec.{field}", _BACKEND_POLICY, filter, order)
-        for room, field, filter, order in (
-            ("response_override", "responseOverride", "envoy.filters.http.custom_response", 0),
-            ("fault_injection", "faultInjection", "envoy.filters.http.fault", 2),
-            ("request_buffer", "requestBuffer", "envoy.filters.http.buffer", 12),
-            ("bandwidth_limit", "bandwidthLimit", "envoy.filters.http.bandwidth_limit", 304),
-            ("compression", "compressor, compression", "envoy.filters.http.compressor", 308),
-        )
-    ),
-    *(
-        Feature(f"client.{room}", f"ClientTrafficPolicy.spec.{field}", _CLIENT_POLICY, filter, order)
-        for room, field, filter, order in (
-            ("timeout", "timeout", "", 0),
-            ("connection", "connection", "", 0),
-            ("headers", "headers", "envoy.filters.http.header_mutation", 5),
-            ("path", "path", "", 0),
-            ("scheme", "scheme", "", 0),
-            ("http1", "http1", "", 0),
-            ("http3", "http3", "", 0),
-            ("grpc", "grpc", "envoy.filters.http.grpc_web", 305),
-            ("tls", "tls", "", 0),
-            ("ip_detection", "clientIPDetection", "", 0),
-            ("proxy_protocol", "proxyProtocol", "", 0),
-            ("health_check", "healthCheck", "envoy.filters.http.health_check", 1),
-            ("tcp_keepalive", "tcpKeepalive", "", 0),
-        )
-    ),
-    *(
-        Feature(f"security.{room}", f"SecurityPolicy.spec.{field}", _SECURITY_POLICY, filter, order, read_by=read_by)
-        for room, field, filter, order, read_by in (
-            ("cors", "cors", "envoy.filters.http.cors", 3, ("route.cors",)),
-            ("csrf", "csrf", "envoy.filters.http.csrf", 4, ()),
-            ("ext_auth", "extAuth", "envoy.filters.http.ext_authz", 6, ()),
-            ("api_key_auth", "apiKeyAuth", "envoy.filters.http.api_key_auth", 7, ()),
-            ("basic_auth", "basicAuth", "envoy.filters.http.basic_auth", 8, ()),
-            ("oidc", "oidc", "envoy.filters.http.oauth2", 9, ()),
-            ("jwt", "jwt", "envoy.filters.http.jwt_authn", 10, ("security.oidc", "security.authorization")),
-            ("authorization", "authorization", "envoy.filters.http.rbac", 301, ()),
-        )
-    ),
-    *(
-        Feature(f"extension.{room}", f"EnvoyExtensionPolicy.spec.{field}", _EXTENSION_POLICY, filter, order)
-        for room, field, filter, order in (
-            ("lua", "lua", "envoy.filters.http.lua", 13),
-            ("ext_proc", "extProc", "envoy.filters.http.ext_proc", 100),
-            ("wasm", "wasm", "envoy.filters.http.wasm", 200),
-            ("dynamic_module", "dynamicModule", "envoy.filters.http.dynamic_modules", 250),
-        )
-    ),
+    Feature("route.header_modifier", "filters[].requestHeaderModifier, filters[].responseHeaderModifier", _BACKEND),
+    Feature("route.redirect", "filters[].requestRedirect", _RULE),
+    Feature("route.url_rewrite", "filters[].urlRewrite, HTTPRouteFilter.spec.urlRewrite", _BACKEND, read_by=("route.redirect",)),
+    Feature("route.mirror", "filters[].requestMirror", _RULE),
+    Feature("route.cors", "filters[].cors", _RULE, (_http("cors", 3),)),
+    Feature("route.direct_response", "HTTPRouteFilter.spec.directResponse", _RULE),
+    Feature("route.credential_injection", "HTTPRouteFilter.spec.credentialInjection", _BACKEND, (_http("credential_injector", 307),)),
+    Feature("route.dynamic_resolver", "Backend.spec.type DynamicResolver", ("Backend",), (_http("rbac.dfp_loopback_deny", 301),)),
+    Feature("route.timeouts", "timeouts", _RULE, on_failure="default"),
+    Feature("route.retry", "retry", (*_RULE, *_TRAFFIC), on_failure="ignored"),
+    Feature("route.session_persistence", "sessionPersistence", _RULE, (_http("stateful_session", 11),), "rule dropped"),
+    Feature("traffic.timeout", "timeout", _TRAFFIC),
+    Feature("traffic.load_balancer", "loadBalancer", _TRAFFIC),
+    Feature("traffic.circuit_breaker", "circuitBreaker", _TRAFFIC),
+    Feature("traffic.health_check", "healthCheck", _TRAFFIC),
+    Feature("traffic.tcp_keepalive", "tcpKeepalive", _TRAFFIC),
+    Feature("traffic.http2", "http2", _TRAFFIC),
+    Feature("traffic.backend_connection", "connection", _TRAFFIC),
+    Feature("traffic.dns", "dns", _TRAFFIC),
+    Feature("traffic.proxy_protocol", "proxyProtocol", _TRAFFIC),
+    Feature("traffic.http_upgrade", "httpUpgrade", _TRAFFIC),
+    Feature("traffic.admission_control", "admissionControl", _TRAFFIC),
+    Feature("traffic.telemetry", "telemetry", _TRAFFIC),
+    Feature("traffic.response_override", "responseOverride", _TRAFFIC, (_http("custom_response", 0),)),
+    Feature("traffic.fault_injection", "faultInjection", _TRAFFIC, (_http("fault", 2),)),
+    Feature("traffic.request_buffer", "requestBuffer", _TRAFFIC, (_http("buffer", 12),)),
+    Feature("traffic.rate_limit", "rateLimit", _TRAFFIC, (_http("local_ratelimit", 302), _http("ratelimit", 303))),
+    Feature("traffic.bandwidth_limit", "bandwidthLimit", _TRAFFIC, (_http("bandwidth_limit", 304),)),
+    Feature("traffic.compression", "compressor, compression", _TRAFFIC, (_http("compressor", 308),)),
+    Feature("client.timeout", "timeout", _CLIENT),
+    Feature("client.connection", "connection", _CLIENT),
+    Feature("client.headers", "headers", _CLIENT, (_http("header_mutation", 5),)),
+    Feature("client.path", "path", _CLIENT),
+    Feature("client.scheme", "scheme", _CLIENT),
+    Feature("client.http1", "http1", _CLIENT),
+    Feature("client.http3", "http3", _CLIENT),
+    Feature("client.grpc", "grpc", _CLIENT, (_http("grpc_web", 305), _http("grpc_stats", 306))),
+    Feature("client.tls", "tls", _CLIENT),
+    Feature("client.ip_detection", "clientIPDetection", _CLIENT),
+    Feature("client.proxy_protocol", "proxyProtocol", _CLIENT),
+    Feature("client.health_check", "healthCheck", _CLIENT, (_http("health_check", 1),)),
+    Feature("client.tcp_keepalive", "tcpKeepalive", _CLIENT),
+    Feature("security.cors", "cors", _SECURITY, (_http("cors", 3),), read_by=("route.cors",)),
+    Feature("security.csrf", "csrf", _SECURITY, (_http("csrf", 4),)),
+    Feature("security.ext_auth", "extAuth", _SECURITY, (_http("ext_authz", 6),)),
+    Feature("security.api_key_auth", "apiKeyAuth", _SECURITY, (_http("api_key_auth", 7),)),
+    Feature("security.basic_auth", "basicAuth", _SECURITY, (_http("basic_auth", 8),)),
+    Feature("security.oidc", "oidc", _SECURITY, (_http("oauth2", 9),)),
+    Feature("security.jwt", "jwt", _SECURITY, (_http("jwt_authn", 10),), read_by=("security.oidc", "security.authorization")),
+    Feature("security.authorization", "authorization", _SECURITY, (_http("geoip", 300), _http("rbac", 301))),
+    Feature("extension.lua", "lua", _EXTENSION, (_http("lua", 13, numbered=True),)),
+    Feature("extension.ext_proc", "extProc", _EXTENSION, (_http("ext_proc", 100, numbered=True),)),
+    Feature("extension.wasm", "wasm", _EXTENSION, (_http("wasm", 200, numbered=True),)),
+    Feature("extension.dynamic_module", "dynamicModule", _EXTENSION, (_http("dynamic_modules", 250, numbered=True),)),
 )
+
+FILTERS: dict[str, Filter] = {each.name: each for feature in FEATURES for each in feature.filters}
+
+
+@functools.cache
+def hooks(side: str, name: str, group: str = "") -> tuple[Any, ...]:
+    """The functions (or tables) of that name in the rooms' module `side` (xds, translate), in the order of the rows.
+
+    `group` is the rooms' first part (security, extension …), '' for all.
+    """
+    return tuple(_found(side, name, group))
+
+
+def _found(side: str, name: str, group: str) -> Iterator[Any]:
+    for room in dict.fromkeys(feature.room for feature in FEATURES):
+        if room.startswith(f"{group}." if group else ""):
+            module = f"{__package__}.{room}.{side}"
+            if importlib.util.find_spec(module) is not None:
+                found = getattr(importlib.import_module(module), name, None)
+                if found is not None:
+                    yield found

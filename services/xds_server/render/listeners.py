@@ -6,7 +6,7 @@ filter chain, and a RouteConfiguration named after the first of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from services.xds_server.render import streams
@@ -15,6 +15,7 @@ from services.xds_server.render.names import USUAL, Names
 from services.xds_server.render.tls import downstream_context, downstream_socket, tls_needs
 from services.xds_server.render.tracing import tracing
 from services.xds_server.render.types import LISTENER, ROUTE, Need, Rendered, rendered
+from shared.features.catalog import FILTERS, hooks
 from shared.features.client.connection import xds as connection
 from shared.features.client.grpc import xds as grpc
 from shared.features.client.headers import xds as headers
@@ -27,13 +28,10 @@ from shared.features.client.proxy_protocol import xds as proxy_protocol
 from shared.features.client.scheme import xds as scheme
 from shared.features.client.tcp_keepalive import xds as tcp_keepalive
 from shared.features.client.timeout import xds as timeout
-from shared.features.parts.per_route import PIECE
+from shared.features.parts.per_route import PIECE, Shared
 from shared.features.parts.xds_values import config_source, given, wrapped
 from shared.features.route.dynamic_resolver import xds as dynamic_resolver
-from shared.features.security.authorization import places
-from shared.features.security.jwt import xds as jwt
 from shared.features.traffic.http2 import xds as http2
-from shared.features.traffic.rate_limit import xds as rate_limit
 from shared.features.traffic.rate_limit.ir import RateLimitService
 from shared.ir.gateway import AccessLog, ReadyListener
 from shared.ir.http import HttpListener
@@ -48,40 +46,9 @@ _HCM_MESSAGE = "envoy.extensions.filters.network.http_connection_manager.v3.Http
 _TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
 _FINGERPRINTS = {"JA3": "enable_ja3_fingerprinting", "JA4": "enable_ja4_fingerprinting"}
 
-# What comes before what: filters that refuse early stand first, the router last.
-FILTER_ORDER = {
-    "envoy.filters.http.custom_response": 0,
-    "envoy.filters.http.health_check": 1,
-    "envoy.filters.http.fault": 2,
-    "envoy.filters.http.cors": 3,
-    "envoy.filters.http.csrf": 4,
-    "envoy.filters.http.header_mutation": 5,
-    "envoy.filters.http.ext_authz": 6,
-    "envoy.filters.http.api_key_auth": 7,
-    "envoy.filters.http.basic_auth": 8,
-    "envoy.filters.http.oauth2": 9,
-    "envoy.filters.http.jwt_authn": 10,
-    "envoy.filters.http.stateful_session": 11,
-    "envoy.filters.http.buffer": 12,
-    "envoy.filters.http.lua": 13,
-    "envoy.filters.http.ext_proc": 100,
-    "envoy.filters.http.wasm": 200,
-    "envoy.filters.http.dynamic_modules": 250,
-    "envoy.filters.http.geoip": 300,
-    "envoy.filters.http.rbac": 301,
-    "envoy.filters.http.rbac.dfp_loopback_deny": 301,
-    "envoy.filters.http.local_ratelimit": 302,
-    "envoy.filters.http.ratelimit": 303,
-    "envoy.filters.http.bandwidth_limit": 304,
-    "envoy.filters.http.grpc_web": 305,
-    "envoy.filters.http.grpc_stats": 306,
-    "envoy.filters.http.credential_injector": 307,
-    "envoy.filters.http.compressor": 308,
-    "envoy.filters.http.router": 310,
-}
+ROUTER = "envoy.filters.http.router"
 _OTHER_FILTERS = 50
-# several of these in one policy stand in the order in which it lists them: the last part of their names
-_NUMBERED = frozenset(f"envoy.filters.http.{kind}" for kind in ("lua", "ext_proc", "wasm", "dynamic_modules"))
+"""The place of a filter that no feature has."""
 
 
 class OfGateway(NamedTuple):
@@ -96,12 +63,8 @@ class OfGateway(NamedTuple):
 
 NOTHING = OfGateway()
 
-# filters that all routes of a listener share: each adds pieces, and here they are put together
-SHARED: Mapping[str, Callable[[HttpListener, Mapping[str, Mapping[str, Fields]], OfGateway], Mapping[str, Fields | None]]] = {
-    jwt.NAME: lambda _, pieces, __: {jwt.NAME: jwt.whole(pieces)},
-    places.NAME: lambda of, pieces, _: {places.NAME: places.whole(of, pieces)},
-    rate_limit.GLOBAL: lambda of, pieces, gateway: rate_limit.whole(of, pieces, gateway.rate_limit_service),
-}
+SHARED: Shared = {name: whole for table in hooks("xds", "SHARED") for name, whole in table.items()}
+"""Filters that all routes of a listener share: each adds pieces, and here they are put together."""
 
 Filters = Mapping[str, Fields]
 """Name -> HttpFilter that the routes of a filter chain need, or name of a piece -> what of a shared one."""
@@ -209,13 +172,13 @@ def _tls_chain(of: HttpListener, socket: Fields, hcm: Fields, names: Names) -> F
 
 
 def _chain(of: HttpListener, hcm: Fields, names: Names) -> Fields:
-    network = connection.filters(of.connection, names.statistics(of))
+    network = connection.network_filters(of.connection, names.statistics(of))
     network.append({"name": HCM, "typed_config": pack(_HCM_MESSAGE, hcm)})
     return {"name": names.chain(of), "filters": network} | timeout.on_chain(of.timeout)
 
 
 def _hcm(of: HttpListener, filters: Filters, gateway: OfGateway) -> Fields:
-    own = grpc.filters(of.grpc) | health_check.filters(of.health_check) | headers.filters(of.headers)
+    own = grpc.http_filters(of.grpc) | health_check.http_filters(of.health_check) | headers.http_filters(of.headers)
     suppress = of.headers is None or not of.headers.enable_envoy_headers
     safely = of.http1 is None or not of.http1.disable_safe_max_connection_duration
     connections: Fields = {"headers_with_underscores_action": headers.underscores(of.headers)}
@@ -258,18 +221,22 @@ def router(log: AccessLog | None, suppress: bool = True) -> Fields:
     config: Fields = {"suppress_envoy_headers": True} if suppress else {}
     if logs := access_logs(log, "Upstream"):
         config |= {"upstream_log": logs, "upstream_log_options": {"flush_upstream_log_on_upstream_stream": True}}
-    return {"name": "envoy.filters.http.router", "typed_config": pack("envoy.extensions.filters.http.router.v3.Router", config)}
+    return {"name": ROUTER, "typed_config": pack("envoy.extensions.filters.http.router.v3.Router", config)}
 
 
 def _kind(filter: str) -> str:
     """What a filter is: several of a kind have names of their own behind a slash, or behind a dot."""
     kind = filter.partition("/")[0]
-    return kind if kind in FILTER_ORDER or (above := kind.rpartition(".")[0]) not in FILTER_ORDER else above
+    return kind if kind in FILTERS or (above := kind.rpartition(".")[0]) not in FILTERS else above
 
 
 def _usual(filter: str) -> int:
-    number = filter.rpartition("/")[2] if _kind(filter) in _NUMBERED else ""
-    return FILTER_ORDER.get(_kind(filter), _OTHER_FILTERS) + (int(number) if number.isdigit() else 0)
+    """The place of a filter where the Gateway has no wish."""
+    known = FILTERS.get(_kind(filter))
+    if known is None:
+        return _OTHER_FILTERS
+    number = filter.rpartition("/")[2] if known.numbered else ""
+    return known.order + (int(number) if number.isdigit() else 0)
 
 
 def assembled(of: HttpListener, filters: Filters, gateway: OfGateway = NOTHING) -> Filters:

@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from services.xds_server.render.destinations import per_setting
 from services.xds_server.render.names import USUAL as USUAL_NAMES
 from services.xds_server.render.names import Names
+from shared.features.catalog import hooks
 from shared.features.client.http3 import xds as http3
-from shared.features.extension.dynamic_module import xds as dynamic_module
-from shared.features.extension.ext_proc import xds as ext_proc
-from shared.features.extension.lua import xds as lua
-from shared.features.extension.wasm import xds as wasm
 from shared.features.parts.external import Service
+from shared.features.parts.listener_traits import ListenerTraits
 from shared.features.parts.xds_values import Unrenderable, given, metadata, string_matcher, wrapped
-from shared.features.route.cors import xds as cors
-from shared.features.route.credential_injection import xds as credential_injection
 from shared.features.route.direct_response import xds as direct_response
-from shared.features.route.dynamic_resolver import xds as dynamic_resolver
 from shared.features.route.header_modifier import xds as header_modifier
-from shared.features.route.mirror import xds as mirror
 from shared.features.route.redirect import xds as redirect
-from shared.features.route.retry import xds as retry
-from shared.features.route.session_persistence import xds as session_persistence
-from shared.features.route.timeouts import xds as timeouts
 from shared.features.route.url_rewrite import xds as url_rewrite
-from shared.features.security.api_key_auth import xds as api_key_auth
-from shared.features.security.authorization import places
-from shared.features.security.authorization import xds as authorization
-from shared.features.security.basic_auth import xds as basic_auth
-from shared.features.security.csrf import xds as csrf
-from shared.features.security.ext_auth import xds as ext_auth
-from shared.features.security.jwt import xds as jwt
-from shared.features.security.oidc import xds as oidc
-from shared.features.traffic.bandwidth_limit import xds as bandwidth_limit
 from shared.features.traffic.compression import xds as compression
-from shared.features.traffic.fault_injection import xds as fault_injection
 from shared.features.traffic.http_upgrade import xds as http_upgrade
 from shared.features.traffic.load_balancer import xds as load_balancer
-from shared.features.traffic.rate_limit import xds as rate_limit
-from shared.features.traffic.request_buffer import xds as request_buffer
-from shared.features.traffic.response_override import xds as response_override
-from shared.features.traffic.telemetry import xds as telemetry
 from shared.features.traffic.timeout import xds as timeout
 from shared.ir.assemble import weights
 from shared.ir.destination import Destination
@@ -53,66 +30,18 @@ from shared.ir.security import SecurityFeatures
 from shared.xds.message import Fields
 
 INVALID_CLUSTER = "invalid-backend-cluster"
-ON_ACTION: tuple[Callable[[HttpRoute], Fields], ...] = (
-    http_upgrade.on_action,
-    url_rewrite.on_action,
-    mirror.on_action,
-    timeouts.on_action,
-    timeout.on_action,
-    retry.on_action,
-    load_balancer.on_action,
-)
-PER_ROUTE: tuple[Callable[[HttpRoute], dict[str, Fields]], ...] = (
-    cors.per_route,
-    session_persistence.per_route,
-    credential_injection.per_route,
-    csrf.per_route,
-    ext_auth.per_route,
-    api_key_auth.per_route,
-    basic_auth.per_route,
-    oidc.per_route,
-    jwt.per_route,
-    authorization.per_route,
-    lua.per_route,
-    ext_proc.per_route,
-    wasm.per_route,
-    dynamic_module.per_route,
-    dynamic_resolver.per_route,
-    fault_injection.per_route,
-    bandwidth_limit.per_route,
-    compression.per_route,
-    request_buffer.per_route,
-    response_override.per_route,
-)
-FILTERS: tuple[Callable[[HttpRoute], Mapping[str, Fields]], ...] = (
-    cors.filters,
-    session_persistence.filters,
-    credential_injection.filters,
-    dynamic_resolver.filters,
-    csrf.filters,
-    ext_auth.filters,
-    api_key_auth.filters,
-    basic_auth.filters,
-    oidc.filters,
-    jwt.filters,
-    places.filters,
-    authorization.filters,
-    lua.filters,
-    ext_proc.filters,
-    wasm.filters,
-    dynamic_module.filters,
-    rate_limit.filters,
-    fault_injection.filters,
-    bandwidth_limit.filters,
-    compression.filters,
-    request_buffer.filters,
-    response_override.filters,
-)
+ON_ROUTE: Sequence[Callable[[HttpRoute], Fields]] = hooks("xds", "on_route")
+"""Fields of the Route."""
+ON_ACTION: Sequence[Callable[[HttpRoute], Fields]] = hooks("xds", "on_action")
+"""Fields of its RouteAction; later rows go before earlier ones."""
+PER_ROUTE: Sequence[Callable[[HttpRoute], Mapping[str, Fields]]] = hooks("xds", "per_route")
+"""Filter name -> its configuration on this route."""
+PER_ROUTE_AT: Sequence[Callable[[HttpRoute, ListenerTraits], Mapping[str, Fields]]] = hooks("xds", "per_route_at")
+"""The same for features that must know the listener."""
+FILTERS: Sequence[Callable[[HttpRoute], Mapping[str, Fields]]] = hooks("xds", "filters")
 """Filters by name, or pieces of filters that all routes of a listener share (shared/features/parts/per_route.py)."""
-
-
-SERVICES_OF_SECURITY: tuple[Callable[[SecurityFeatures], Iterator[Service]], ...] = (jwt.services, oidc.services, ext_auth.services)
-SERVICES_OF_EXTENSIONS: tuple[Callable[[ExtensionFeatures], Iterator[Service]], ...] = (ext_proc.services, dynamic_module.services)
+SERVICES_OF_SECURITY: Sequence[Callable[[SecurityFeatures], Iterator[Service]]] = hooks("xds", "services", "security")
+SERVICES_OF_EXTENSIONS: Sequence[Callable[[ExtensionFeatures], Iterator[Service]]] = hooks("xds", "services", "extension")
 
 
 def services(security: SecurityFeatures | None, extensions: ExtensionFeatures | None) -> Iterator[Service]:
@@ -155,13 +84,12 @@ def route(ir: HttpRoute, ways: Ways = USUAL) -> Fields:
             "typed_per_filter_config": _per_route(ir, ways) or None,
             "stat_prefix": ir.stat_name,
         }
-        | header_modifier.on_route(ir)
-        | telemetry.on_route(ir)
+        | {k: v for each in ON_ROUTE for k, v in each(ir).items()}
         | _action(ir, ways.keeps_idle)
     )
     if ways.hidden_headers:
         out["request_headers_to_remove"] = [*out.get("request_headers_to_remove", ()), *ways.hidden_headers]
-    out |= compression.on_route(ir, out.get("request_headers_to_remove", []))
+    out |= compression.after_route(ir, out.get("request_headers_to_remove", []))
     if ways.http3_port is not None:
         out["response_headers_to_add"] = [*out.get("response_headers_to_add", ()), http3.advertisement(ways.http3_port)]
     return out
@@ -169,7 +97,8 @@ def route(ir: HttpRoute, ways: Ways = USUAL) -> Fields:
 
 def _per_route(ir: HttpRoute, ways: Ways) -> dict[str, Fields]:
     found = {k: v for each in PER_ROUTE for k, v in each(ir).items()}
-    return found | rate_limit.per_route(ir, ways.listener, headers=ways.tells_limits)
+    traits = ListenerTraits(ways.listener, ways.tells_limits)
+    return found | {k: v for each in PER_ROUTE_AT for k, v in each(ir, traits).items()}
 
 
 def filters(ir: HttpRoute) -> dict[str, Fields]:

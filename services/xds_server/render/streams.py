@@ -76,7 +76,7 @@ def _chain(listener: TcpListener, route: TcpRoute, log: AccessLog | None) -> Fie
             "name": route.name,
             "filters": [
                 *authorization.network_filters(route.authorization, stat_prefix),
-                *connection.filters(listener.connection, stat_prefix),
+                *connection.network_filters(listener.connection, stat_prefix),
                 *(dynamic_resolver.network_filters(dns.cache(route.dns, None), stat_prefix) if by_sni else ()),
                 {"name": "envoy.filters.network.tcp_proxy", "typed_config": pack(_TCP_PROXY, proxy)},
             ],

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from shared.xds.message import Fields, pack
 
+Pieces = Mapping[str, Mapping[str, Fields]]
+"""Field of a filter -> entry there -> what one route or several put in."""
+Shared = Mapping[str, Callable[[Any, Pieces, Any], Mapping[str, Fields | None]]]
+"""Name of a filter that all routes of a listener share -> how the pieces become filters, by name: (listener, pieces, what the Gateway
+has for all of its listeners). None for a filter that is not wanted after all."""
 ON = pack("envoy.config.route.v3.FilterConfig", {"config": {}})
 """Switches a filter on for a route."""
 PIECE = "|"

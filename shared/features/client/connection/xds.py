@@ -27,7 +27,7 @@ def _limit(connection: ClientConnection | None) -> ConnectionLimit:
     return connection.limit if connection is not None and connection.limit is not None else ConnectionLimit()
 
 
-def filters(connection: ClientConnection | None, stat_prefix: str) -> list[Fields]:
+def network_filters(connection: ClientConnection | None, stat_prefix: str) -> list[Fields]:
     """Network filters that stand before the connection manager or the TCP proxy."""
     limit = _limit(connection)
     if limit.value is None:

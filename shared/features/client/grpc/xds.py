@@ -10,7 +10,7 @@ WEB = "envoy.filters.http.grpc_web"
 STATS = "envoy.filters.http.grpc_stats"
 
 
-def filters(grpc: GrpcSettings | None) -> dict[str, Fields]:
+def http_filters(grpc: GrpcSettings | None) -> dict[str, Fields]:
     """Name -> HttpFilter."""
     out: dict[str, Fields] = {}
     if grpc is not None and grpc.enable_grpc_web:

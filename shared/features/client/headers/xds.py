@@ -68,7 +68,7 @@ def _client_cert(headers: Headers) -> Fields:
     return given({"forward_client_cert_details": action, "set_current_client_cert_details": set_details})
 
 
-def filters(headers: Headers | None) -> dict[str, Fields]:
+def http_filters(headers: Headers | None) -> dict[str, Fields]:
     """Name -> HttpFilter that changes responses."""
     late = (
         _mutations(headers.late_add_response_headers, headers.late_remove_response_headers, headers.late_remove_response_headers_on_match)

@@ -9,7 +9,7 @@ from shared.xds.message import Fields, pack
 NAME = "envoy.filters.http.health_check"
 
 
-def filters(check: ClientHealthCheck | None) -> dict[str, Fields]:
+def http_filters(check: ClientHealthCheck | None) -> dict[str, Fields]:
     """Name -> HttpFilter."""
     if check is None:
         return {}

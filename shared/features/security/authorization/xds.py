@@ -6,7 +6,9 @@ import functools
 import re
 
 from shared.features.parts import cel_tree, predicates
+from shared.features.parts.per_route import Shared
 from shared.features.parts.xds_values import Unrenderable
+from shared.features.security.authorization import places
 from shared.features.security.authorization.ir import Authorization, AuthorizationRule, CidrMatch, JwtPrincipal, PathOperation
 from shared.features.security.authorization.places import predicates_of
 from shared.ir.http import HttpRoute
@@ -100,8 +102,12 @@ def _of(route: HttpRoute) -> Authorization | None:
 
 
 def filters(route: HttpRoute) -> dict[str, Fields]:
-    """Name -> HttpFilter that the listener needs because of this route."""
-    return {NAME: {"name": NAME, "typed_config": pack(f"{_HTTP}.RBAC")}} if _of(route) is not None else {}
+    """Name -> HttpFilter that the listener needs because of this route, or a piece of the one that looks up where clients are."""
+    own = {NAME: {"name": NAME, "typed_config": pack(f"{_HTTP}.RBAC")}} if _of(route) is not None else {}
+    return own | places.filters(route)
+
+
+SHARED: Shared = {places.NAME: lambda of, pieces, _: {places.NAME: places.whole(of, pieces)}}
 
 
 def per_route(route: HttpRoute) -> dict[str, Fields]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from shared.features.parts.external import Service, cluster_of, http_uri, request_timeout, retry_policy
-from shared.features.parts.per_route import piece
+from shared.features.parts.per_route import Shared, piece
 from shared.features.parts.xds_values import Unrenderable, duration, given
 from shared.features.security.jwt.ir import HeaderExtractor, Jwt, JwtProvider, RemoteJwks
 from shared.ir.http import HttpRoute
@@ -115,6 +115,9 @@ def whole(pieces: Mapping[str, Mapping[str, Fields]]) -> Fields:
     """HttpFilter of a listener from the pieces of all its routes."""
     fields = {field: dict(entries) for field, entries in pieces.items()}
     return {"name": NAME, "typed_config": pack(f"{_MESSAGES}.JwtAuthentication", fields)}
+
+
+SHARED: Shared = {NAME: lambda _, pieces, __: {NAME: whole(pieces)}}
 
 
 def per_route(route: HttpRoute) -> dict[str, Fields]:

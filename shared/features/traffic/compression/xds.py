@@ -29,7 +29,7 @@ def per_route(route: HttpRoute) -> dict[str, Fields]:
     return {_name(each): on for each in _of(route)}
 
 
-def on_route(route: HttpRoute, removed: list[str]) -> Fields:
+def after_route(route: HttpRoute, removed: list[str]) -> Fields:
     """Fields of the Route; `removed` are the request headers that it removes anyway."""
     if not _of(route) or REQUESTED_BY in removed:
         return {}

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Mapping
 
-from shared.features.parts.per_route import piece
+from shared.features.parts.listener_traits import ListenerTraits
+from shared.features.parts.per_route import Shared, piece
 from shared.features.parts.xds_values import Unrenderable, duration, given, string_matcher, wrapped
 from shared.features.traffic.rate_limit.ir import (
     CidrMatch,
@@ -84,13 +85,13 @@ def filters(route: HttpRoute) -> dict[str, Fields]:
     return out
 
 
-def whole(of: HttpListener, pieces: Mapping[str, Mapping[str, Fields]], service: RateLimitService | None) -> dict[str, Fields]:
+def whole(of: HttpListener, pieces: Mapping[str, Mapping[str, Fields]], service: RateLimitService | None) -> Mapping[str, Fields | None]:
     """The filters that ask the service, one for each domain; none where there is no service."""
     if service is None:
         return {}
     headers_off = of.headers is not None and of.headers.disable_rate_limit_headers
     shows_itself = of.headers is not None and of.headers.enable_envoy_headers
-    out: dict[str, Fields] = {}
+    out: dict[str, Fields | None] = {}
     for domain in pieces[_DOMAINS]:
         name = f"{GLOBAL}/{domain}" if domain else GLOBAL
         config = given(
@@ -107,18 +108,21 @@ def whole(of: HttpListener, pieces: Mapping[str, Mapping[str, Fields]], service:
     return out
 
 
+SHARED: Shared = {GLOBAL: lambda of, pieces, gateway: whole(of, pieces, gateway.rate_limit_service)}
+
+
 # on a route
 
 
-def per_route(route: HttpRoute, listener: str, *, headers: bool) -> dict[str, Fields]:
-    """Filter name -> Any. `listener` is the name of the listener; `headers`: whether it lets clients know their limits."""
+def per_route_at(route: HttpRoute, listener: ListenerTraits) -> dict[str, Fields]:
+    """Filter name -> Any."""
     if route.destination is None:
         return {}
     limits, out = _limits(route), {}
     if limits.local is not None:
-        out[LOCAL] = pack(_LOCAL_MESSAGE, _counted_here(limits.local, headers))
-    for domain, counted in rate_limits(route, listener).items():
-        name = GLOBAL if domain == listener else f"{GLOBAL}/{domain}"
+        out[LOCAL] = pack(_LOCAL_MESSAGE, _counted_here(limits.local, listener.tells_limits))
+    for domain, counted in rate_limits(route, listener.name).items():
+        name = GLOBAL if domain == listener.name else f"{GLOBAL}/{domain}"
         out[name] = pack(_PER_ROUTE_MESSAGE, {"domain": domain, "rate_limits": counted})
     return out
 
