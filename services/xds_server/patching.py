@@ -163,10 +163,11 @@ def _well_formed(operation: JsonPatchOperation) -> None:
 
 
 def _applied(document: dict[str, Any], operation: JsonPatchOperation) -> Any:
+    """The document patched, as a whole or with an error."""
     plain: dict[str, Any] = {"op": operation.op, "from": operation.from_}
     if operation.value is not msgspec.UNSET:
         plain["value"] = operation.value
-    return jsonpatch.apply(document, [plain | {"path": path} for path in _paths(document, operation)])
+    return jsonpatch.consume(document, [plain | {"path": path} for path in _paths(document, operation)])
 
 
 def _paths(document: dict[str, Any], operation: JsonPatchOperation) -> list[str]:

@@ -14,7 +14,11 @@ class PatchError(ValueError):
 
 def apply(document: Any, operations: Iterable[Mapping[str, Any]]) -> Any:
     """The patched document; the given one is left as it is."""
-    document = copy.deepcopy(document)
+    return consume(copy.deepcopy(document), operations)
+
+
+def consume(document: Any, operations: Iterable[Mapping[str, Any]]) -> Any:
+    """As `apply`, of a document that nobody needs any more: it may come out changed even if an operation fails."""
     for operation in operations:
         try:
             document = _one(document, operation)
