@@ -61,6 +61,9 @@ def _index(sequence: list[Any], token: str, *, insert: bool = False) -> int:
     if insert and token == "-":
         return len(sequence)
     index = int(token)
+    if index < 0:
+        # counted from the end, as Envoy Gateway's users may
+        index += len(sequence) + insert
     if not 0 <= index < len(sequence) + insert:
         raise IndexError(f"there is no element {index}")
     return index
