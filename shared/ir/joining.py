@@ -59,11 +59,14 @@ def with_policies(route: HttpRoute, of_listener: Policies | None, policy: Policy
     own = len(route.policies.traffic) if route.policies is not None else 0
     for n, shard in enumerate(_chain(route.policies, of_listener, "traffic", policy)):
         if shard is not None and not shard.refuses:
-            changes |= _traffic(route, shard)
+            changes = _traffic(route, shard) | changes
             if n < own and reports_load(shard.traffic):
                 changes["remove_response_headers"] = (*route.remove_response_headers, *_new(LOAD_REPORTS, route.remove_response_headers))
             break
-        refused |= shard is not None
+        if shard is not None:
+            refused = True
+            if (name := _stat_name(shard.route_stat_name, route.metadata)) is not None:
+                changes.setdefault("stat_name", name)
     security = next(_chain(route.policies, of_listener, "security", policy), NONE)
     if security is not NONE:
         found = security if isinstance(security, PolicyShard) else None

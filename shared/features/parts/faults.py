@@ -34,6 +34,10 @@ class Faults:
             self.add(f"invalid {field} value {text}")
             return None
 
+    def as_written(self, field: str, text: str | None) -> str | None:
+        """The duration as it stands; None, and a fault, for what is none."""
+        return text if self.duration(field, text) is not None else None
+
     def seconds(self, field: str, text: str | None) -> int | None:
         """The duration's whole seconds."""
         found = self.duration(field, text)

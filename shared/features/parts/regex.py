@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import re2
 
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
+_META = re.compile(r"([\\.+*?()|\[\]{}^$])")
+
+
+def quoted(text: str) -> str:
+    """A pattern that matches this very text."""
+    return _META.sub(r"\\\1", text)
 
 
 def regex_fault(pattern: str) -> str | None:

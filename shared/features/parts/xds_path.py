@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
+from shared.features.parts.regex import quoted
 from shared.ir.match import StringMatch
 from shared.xds.message import Fields
-
-_META = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
 
 def needs_regex(match: StringMatch | None, replacement: str) -> bool:
@@ -17,4 +14,4 @@ def needs_regex(match: StringMatch | None, replacement: str) -> bool:
 
 def cut_prefix(prefix: str) -> Fields:
     """RegexMatchAndSubstitute that replaces the prefix and the slashes after it by one slash."""
-    return {"pattern": {"regex": "^" + _META.sub(r"\\\1", prefix) + r"\/*"}, "substitution": "/"}
+    return {"pattern": {"regex": "^" + quoted(prefix) + r"\/*"}, "substitution": "/"}

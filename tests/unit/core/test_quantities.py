@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.core.quantities import whole
+from shared.core.quantities import canonical, whole
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,10 @@ def test_whole_numbers_in_every_spelling(text: str | int, number: int) -> None:
 @pytest.mark.parametrize("text", ["500m", "", "ten", "1KB", "1.2.3", "100E", "0x10"])
 def test_what_is_no_whole_number(text: str) -> None:
     assert whole(text) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"), [("4Mi", "4Mi"), ("1024Ki", "1Mi"), ("512Ki", "512Ki"), (1000, "1k"), (1024, "1024"), ("1.5Ki", "1536"), (0, "0")]
+)
+def test_a_quantity_has_one_way_to_be_written(written: str | int, shown: str) -> None:
+    assert canonical(written) == shown

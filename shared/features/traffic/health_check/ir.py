@@ -59,7 +59,7 @@ class ActiveCheck(IR, frozen=True):
 
 
 class PassiveCheck(IR, frozen=True):
-    interval: str = "0s"
+    interval: str | None = None
     base_ejection_time: str | None = None
     split_external_local_origin_errors: bool | None = None
     consecutive_local_origin_failures: int | None = None

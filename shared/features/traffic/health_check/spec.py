@@ -72,7 +72,7 @@ class ActiveCheckSpec(Spec, frozen=True):
 
 class PassiveCheckSpec(Spec, frozen=True):
     split_external_local_origin_errors: bool | None = None
-    interval: str = "3s"
+    interval: str | None = None
     consecutive_local_origin_failures: int | None = None
     consecutive_gateway_errors: int | None = None
     consecutive_5xx_errors: int | None = msgspec.field(default=None, name="consecutive5XxErrors")

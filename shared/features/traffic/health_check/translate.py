@@ -50,7 +50,7 @@ def _active(spec: ActiveCheckSpec, faults: Faults) -> ir.ActiveCheck | None:
     return ir.ActiveCheck(
         timeout=faults.duration("Timeout", spec.timeout),
         interval=faults.duration("Interval", spec.interval),
-        initial_jitter=faults.duration("InitialJitter", spec.initial_jitter),
+        initial_jitter=faults.as_written("InitialJitter", spec.initial_jitter),
         unhealthy_threshold=spec.unhealthy_threshold,
         healthy_threshold=spec.healthy_threshold,
         http=_http(spec.http) if spec.type == "HTTP" and spec.http is not None else None,
@@ -81,7 +81,7 @@ def _payload(spec: PayloadSpec | None) -> ir.Payload | None:
 
 def _passive(spec: PassiveCheckSpec, faults: Faults) -> ir.PassiveCheck:
     return ir.PassiveCheck(
-        interval=faults.duration("Interval", spec.interval) or "0s",
+        interval=faults.duration("Interval", spec.interval),
         base_ejection_time=faults.duration("BaseEjectionTime", spec.base_ejection_time),
         split_external_local_origin_errors=spec.split_external_local_origin_errors,
         consecutive_local_origin_failures=spec.consecutive_local_origin_failures,

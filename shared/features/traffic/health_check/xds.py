@@ -13,7 +13,7 @@ from shared.xds.message import Fields, pack
 
 _ENVOYS_PANIC_THRESHOLD = 50
 _ENFORCED = 100
-# what the CRD says where nothing is said, and Envoy insists on
+# what the CRD says where nothing is said, and Envoy insists on or has other ideas of
 TIMEOUT, INTERVAL, UNHEALTHY_THRESHOLD, HEALTHY_THRESHOLD = "1s", "3s", 3, 1
 
 
@@ -123,7 +123,7 @@ def _passive(passive: PassiveCheck) -> Fields:
         "enforcing_failure_percentage": _ENFORCED if passive.failure_percentage_threshold is not None else None,
         "always_eject_one_host": passive.always_eject_one_endpoint,
     }
-    out: Fields = {"interval": duration(passive.interval)}
+    out: Fields = {"interval": duration(passive.interval or INTERVAL)}
     if passive.base_ejection_time is not None:
         out["base_ejection_time"] = duration(passive.base_ejection_time)
     if passive.split_external_local_origin_errors:

@@ -98,7 +98,7 @@ def _hash(spec: ConsistentHashSpec, faults: Faults) -> ir.ConsistentHash | None:
     if spec.type == "Headers":
         return replace(out, headers=tuple(ir.Named(name=h.name) for h in spec.headers))
     if spec.type == "Cookie" and spec.cookie is not None:
-        ttl = faults.duration("Cookie.TTL", spec.cookie.ttl)
+        ttl = faults.as_written("Cookie.TTL", spec.cookie.ttl)
         return replace(out, cookie=ir.HashCookie(name=spec.cookie.name, ttl=ttl, attributes=spec.cookie.attributes))
     if spec.type == "QueryParams":
         return replace(out, query_params=tuple(ir.Named(name=q.name) for q in spec.query_params))

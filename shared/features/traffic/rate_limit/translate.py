@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Callable
 from typing import TypeVar
 
 from shared.features.parts.faults import Faults
-from shared.features.parts.regex import regex_fault
+from shared.features.parts.regex import quoted, regex_fault
 from shared.features.traffic.rate_limit.ir import (
     CidrMatch,
     GlobalRateLimit,
@@ -152,7 +151,7 @@ def _path(spec: PathSelector) -> StringMatch:
     if spec.type == "PathPrefix" and spec.value == "/":
         return StringMatch(prefix="/", invert=spec.invert)
     if spec.type == "PathPrefix":
-        return StringMatch(safe_regex=f"^{re.escape(spec.value.removesuffix('/'))}(/.*|\\?.*|#.*|;.*|$)", invert=spec.invert)
+        return StringMatch(safe_regex=f"^{quoted(spec.value.removesuffix('/'))}(/.*|\\?.*|#.*|;.*|$)", invert=spec.invert)
     if spec.type == "Exact":
         return StringMatch(exact=spec.value, invert=spec.invert)
     if spec.type == "RegularExpression":
@@ -162,11 +161,13 @@ def _path(spec: PathSelector) -> StringMatch:
 
 def _source(spec: SourceSelector) -> CidrMatch:
     try:
-        network = ipaddress.ip_network(spec.value, strict=False)
-    except ValueError as e:
-        raise _Void(f"invalid CIDR: {e}") from e
+        network = ipaddress.ip_network(spec.value, strict=False) if "/" in spec.value else None
+    except ValueError:
+        network = None
+    if network is None:
+        raise _Void(f"invalid CIDR address: {spec.value}")
     return CidrMatch(
-        cidr=spec.value if "/" in spec.value else str(network),
+        cidr=str(network),
         mask_len=network.prefixlen,
         is_ipv6=network.version == 6,
         distinct=spec.type == "Distinct",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.core.quantities import canonical
 from shared.features.parts.faults import Faults
 from shared.features.traffic.request_buffer.ir import RequestBuffer
 from shared.features.traffic.request_buffer.spec import RequestBufferSpec
@@ -14,4 +15,4 @@ def translate(spec: RequestBufferSpec | None, upgrades: bool, faults: Faults) ->
     here = faults.inside("RequestBuffer")
     if upgrades:
         here.add("requestBuffer cannot be used together with httpUpgrade")
-    return RequestBuffer(limit=spec.limit) if here.size("limit", spec.limit) is not None else None
+    return RequestBuffer(limit=canonical(spec.limit)) if here.size("limit", spec.limit) is not None else None
