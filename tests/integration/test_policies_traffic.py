@@ -260,3 +260,90 @@ async def test_a_policy_that_cannot_be_carried_out_refuses_its_route_and_says_wh
     around.policy("broken", retry={"perRetry": {"backOff": {"baseInterval": "1s", "maxInterval": "2s"}}})
     await around.becomes(200, "/broken")
     await until(lambda: around.accepted("broken")[0] == "True", 20)
+
+
+BALANCERS: dict[str, dict[str, Any]] = {
+    "least-request": {"type": "LeastRequest", "slowStart": {"window": "10s"}},
+    "round-robin": {"type": "RoundRobin", "slowStart": {"window": "10s"}},
+    "random": {"type": "Random", "zoneAware": {"preferLocal": {"minEndpointsThreshold": 3, "percentageEnabled": 50, "force": {}}}},
+    "source": {"type": "ConsistentHash", "consistentHash": {"type": "SourceIP", "tableSize": 1031}},
+    "headers": {"type": "ConsistentHash", "consistentHash": {"type": "Headers", "headers": [{"name": "x-a"}, {"name": "x-b"}]}},
+    "cookie": {
+        "type": "ConsistentHash",
+        "consistentHash": {"type": "Cookie", "cookie": {"name": "c", "ttl": "60s", "attributes": {"SameSite": "Strict"}}},
+    },
+    "query": {"type": "ConsistentHash", "consistentHash": {"type": "QueryParams", "queryParams": [{"name": "q"}]}},
+    "utilization": {
+        "type": "BackendUtilization",
+        "slowStart": {"window": "10s"},
+        "backendUtilization": {"blackoutPeriod": "1s", "errorUtilizationPenaltyPercent": 50, "metricNamesForComputingUtilization": ["m"]},
+    },
+    "override": {"type": "RoundRobin", "endpointOverride": {"extractFrom": [{"header": "x-to"}]}},
+    "zones": {"type": "LeastRequest", "zoneAware": {"weightedZones": [{"zone": "a", "weight": 3}, {"zone": "b", "weight": 1}]}},
+}
+
+
+@pytest.mark.parametrize("name", BALANCERS)
+async def test_envoy_takes_every_balancer(around: Around, name: str) -> None:
+    around.policy(f"balanced-{name}", to="all", loadBalancer=BALANCERS[name])
+    assert (await around.becomes(200, f"/balanced-{name}")).text in NAMES
+    await until(lambda: around.accepted(f"balanced-{name}")[0] == "True", 20)
+
+
+async def test_a_header_chooses_the_endpoint(around: Around) -> None:
+    around.policy("chosen", to="all", loadBalancer=BALANCERS["override"])
+    await around.becomes(200, "/chosen")
+    for each in around.backends:
+        assert {(await around.ask("/chosen", x_to=f"127.0.0.1:{each.port}")).text for _ in range(3)} == {each.name}
+
+
+async def test_who_fails_is_left_out_for_a_while(around: Around) -> None:
+    passive = {"consecutive5XxErrors": 1, "interval": "50ms", "baseEjectionTime": "300s", "maxEjectionPercent": 100}
+    around.policy("ejected", to="all", healthCheck={"passive": passive, "panicThreshold": 0})
+    await around.becomes(200, "/ejected")
+    around.backends[1].failing["/ejected"] = 1000
+
+    async def two_are_left() -> bool:
+        answers = [await around.ask("/ejected") for _ in range(12)]
+        return {a.text for a in answers} == {"first", "third"}
+
+    await until(two_are_left, 20)
+
+
+async def test_backends_learn_the_clients_address(around: Around) -> None:
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readline())
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        around.p.backend("proxied", server.sockets[0].getsockname()[1])
+        around.policy("proxied", to="proxied", proxyProtocol={"version": "V1"})
+        await around.becomes(200, "/proxied")
+        await until(lambda: heads[-1].startswith(b"PROXY TCP4 127.0.0.1 127.0.0.1 "), 10)
+
+
+async def test_envoy_takes_all_that_cannot_be_seen_from_outside(around: Around) -> None:
+    around.policy(
+        "unseen",
+        timeout={"tcp": {"connectTimeout": "2s"}, "http": {"connectionIdleTimeout": "1m", "maxConnectionDuration": "1h"}},
+        tcpKeepalive={"probes": 3, "idleTime": "1m", "interval": "10s"},
+        connection={"bufferLimit": "64Ki", "preconnect": {"perEndpointPercent": 120, "predictivePercent": 110}},
+        dns={"dnsRefreshRate": "5s", "respectDnsTtl": False, "lookupFamily": "IPv4"},
+        http2={"initialStreamWindowSize": "1Mi", "maxConcurrentStreams": 50, "connectionKeepalive": {"interval": "30s", "timeout": "5s"}},
+        circuitBreaker={"maxConnections": 10, "perEndpoint": {"maxConnections": 5}, "retryBudget": {"percent": {"numerator": 20}}},
+        admissionControl={"samplingWindow": "30s", "minSuccessRate": 95, "successCriteria": {"http": {"statusCodes": [200]}}},
+        bandwidthLimit={
+            "request": {"limit": {"value": "1Mi", "unit": "Second"}},
+            "response": {"limit": {"value": "1Mi", "unit": "Second"}},
+        },
+        telemetry={"metrics": {"routeStatName": "%ROUTE_NAMESPACE%/%ROUTE_NAME%"}},
+        useClientProtocol=True,
+    )
+    await until(lambda: around.accepted("unseen")[0] == "True", 20)
+    assert (await around.becomes(200, "/unseen")).text == "first"
