@@ -174,7 +174,10 @@ class Rejections:
         if tokens[0] in ("http", "tcp", "udp") and len(tokens) == 5:
             return (_object(*tokens[2:5]),)
         if isinstance(shard, HttpListener | TcpListener | UdpListener) and shard.metadata is not None:
-            return (_object(shard.metadata.kind, shard.metadata.namespace, shard.metadata.name),)
+            about = _object(shard.metadata.kind, shard.metadata.namespace, shard.metadata.name)
+            if isinstance(shard, UdpListener) or not shard.client_policy:
+                return (about,)
+            return (about, _object("ClientTrafficPolicy", *shard.client_policy.split("/", 1)))
         if isinstance(shard, GatewayShard) or key == GATEWAY:
             return (_object("Gateway", *self._gateway.split("/", 1)),) if "/" in self._gateway else ()
         return (_object(*tokens[1:4]),) if (tokens[0], len(tokens)) in (("endpoints", 5), ("policy", 4), ("policy", 6)) else ()

@@ -183,14 +183,14 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
                 listener = replace(listener, geo_ip_provider=gateway.geo_ip_provider if known else None)
                 whole = [r if known or not asks_places(r) else answering_500(r) for r in whole]
             shown = tuple(answering_500(r) for r in whole) if listener.refused else tuple(whole)
-            listeners.append(replace(listener, policies=None, refused=False, routes=shown))
+            listeners.append(replace(listener, policies=None, refused=False, client_policy="", routes=shown))
     tcp = []
     for key in gateway.tcp_listeners:
         stream = shards.get(key)
         if isinstance(stream, TcpListener):
             chosen = ordered_tcp(route_shards(shards, key, TcpRouteShard)) if not stream.refused else ()
             forwarded = (with_stream_policies(resolved_tcp(r, stream, endpoints), stream.policies, policy) for r in chosen)
-            tcp.append(replace(stream, policies=None, refused=False, routes=tuple(forwarded)))
+            tcp.append(replace(stream, policies=None, refused=False, client_policy="", routes=tuple(forwarded)))
     udp = []
     for key in gateway.udp_listeners:
         datagrams = shards.get(key)

@@ -10,6 +10,9 @@ from shared.ir.base import IR
 
 
 class ClientSettings(IR, frozen=True):
+    """`client_policy`: `<namespace>/<name>` of the policy, to be told if Envoy refuses the listener; `assemble` leaves it out."""
+
+    client_policy: str = ""
     tcp_keepalive: TcpKeepalive | None = None
     connection: ClientConnection | None = None
     timeout: ClientTimeout | None = None

@@ -11,6 +11,7 @@ from services.xds_server.rejections import Rejections
 from services.xds_server.render.types import CLUSTER, ROUTE, Need
 from services.xds_server.resources import ResourceChanges
 from services.xds_server.store import GatewayStore
+from shared.features.client.headers.ir import Headers
 from shared.ir.base import encode
 from shared.ir.http import HttpRouteShard
 from shared.ir.match import AddHeader
@@ -179,3 +180,12 @@ def test_problems_found_while_rendering_are_reported_too() -> None:
     change(store, rejections, {b.route_key("bad"): encode(b.route("bad", host="bad.example.com", regex="/("))})
     (found,) = rejections.report()
     assert found.objects == ("gateway.networking.k8s.io/HTTPRoute/default/bad",)
+
+
+def test_a_listeners_policy_is_told_with_its_gateway() -> None:
+    store, rejections, envoy = started(1, lambda data: b"X-Evil" not in data)
+    late = Headers(late_add_response_headers=(AddHeader(name="X-Evil", value=("yes",)),))
+    change(store, rejections, b.encoded({b.LISTENER: replace(b.listener(), headers=late, client_policy="default/policy")}))
+    envoy.look()
+    gateway, policy = "gateway.networking.k8s.io/Gateway/default/eg", "gateway.envoyproxy.io/ClientTrafficPolicy/default/policy"
+    assert blamed(rejections) == [(gateway, policy)]

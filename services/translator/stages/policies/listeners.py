@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from services.translator.stages.attach import attachments
 from services.translator.stages.judged import Judged, judged, judged_listener
 from services.translator.stages.listener_ir import AnyListener, listener
@@ -80,7 +82,9 @@ def served(db: Db, fleet: GatewayRef, key: str) -> Built[AnyListener] | None:
     if held.others:
         return forbidden(held)._replace(ir=plain)
     made = attempt(lambda: apply(db, effective(db, Laid(held.policy)), plain, lambda: _hosts(db, found)))
-    return made if made.ir is not None else made._replace(ir=plain)
+    if made.ir is None:
+        return made._replace(ir=plain)
+    return made._replace(ir=replace(made.ir, client_policy=f"{held.policy.namespace}/{held.policy.name}"))
 
 
 def _hosts(db: Db, found: Judged) -> list[str]:

@@ -9,6 +9,7 @@ from shared.core.quantities import Quantity, whole
 from shared.features.client.headers.ir import ForwardedClientCert, Headers, HostSettings
 from shared.features.client.headers.spec import ForwardedClientCertSpec, HeaderMutations, HeadersSpec
 from shared.features.parts.faults import Faults
+from shared.features.parts.formats import format_fault
 from shared.features.parts.header_spec import HttpHeader
 from shared.features.parts.regex import regex_fault
 from shared.features.parts.string_match import string_match
@@ -96,7 +97,11 @@ def _fault(header: HttpHeader) -> str | None:
         return "an empty name"
     if "/" in header.name or ":" in header.name:
         return f"a '/' or ':' character in them. Header: {header.name!r}"
-    return None if _VALUE.fullmatch(header.value) else f"an invalid value. Header: {header.name!r}"
+    if not _VALUE.fullmatch(header.value):
+        return f"an invalid value. Header: {header.name!r}"
+    # it would cost the whole listener
+    fault = format_fault(header.value)
+    return f"an invalid value. Header: {header.name!r}: {fault}" if fault is not None else None
 
 
 def _matches(spec: HeaderMutations, kind: str, faults: Faults) -> Iterator[StringMatch]:

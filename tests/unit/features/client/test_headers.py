@@ -49,6 +49,12 @@ def test_every_bad_edit_is_named_and_good_ones_stay() -> None:
     assert all(text.startswith("Headers: LateResponseHeaders cannot ") for text in faults)
 
 
+def test_a_format_that_envoy_cannot_read_is_named() -> None:
+    made, faults = translated(earlyRequestHeaders={"set": [{"name": "a", "value": "100%"}, {"name": "b", "value": "%REQ(x)%"}]})
+    assert [h.name for h in made.early_add_request_headers] == ["b"]
+    assert "'%'" in faults[0]
+
+
 def test_edits_without_any_effect_are_a_fault() -> None:
     assert "did not provide" in translated(earlyRequestHeaders={})[1][0]
 
