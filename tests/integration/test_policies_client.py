@@ -393,6 +393,24 @@ async def test_versions_ciphers_and_protocols_of_tls(world: World) -> None:
     assert not await world.lets_in(old)
 
 
+async def test_settings_that_envoy_refuses_are_told_and_the_former_ones_go_on(world: World) -> None:
+    world.policy("https", "tls: {maxVersion: '1.2'}")
+
+    async def older() -> bool:
+        return (await world.over_tls(world.authority.client(world.folder)))[2] == "TLSv1.2"
+
+    await until(older, 20)
+    world.policy("https", "tls: {ecdhCurves: [no-such-curve]}")
+
+    def told() -> bool:
+        status = world.p.status("gateway.envoyproxy.io", "ClientTrafficPolicy", "policy")
+        found = [c for a in status["ancestors"] for c in a["conditions"] if c["type"] == "Programmed"]
+        return [(c["status"], c["reason"]) for c in found] == [("False", "Invalid")]
+
+    await until(told, 20)
+    assert await older()
+
+
 async def test_certificates_of_clients(world: World) -> None:
     authority, folder = world.authority, world.folder
     stranger, good, revoked = Authority("stranger").issue("client"), authority.issue("good.client"), authority.issue("bad.client")
