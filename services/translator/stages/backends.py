@@ -70,7 +70,7 @@ def upstream(
         return _problem("A valid port number corresponding to a port on the Service must be specified", "PortNotSpecified")
     if by_address is None:
         seen = view(db, gateway)
-        by_address = seen is not None and seen.by_address
+        by_address = seen is not None and seen.routes_by_address
     found = service_upstream(db, target.kind, target.namespace, target.name, ref.port, by_address, protocol)
     return with_tls(db, found, target, ref.port, gateway)
 

@@ -49,12 +49,12 @@ _ONLY: dict[str, tuple[str, ...]] = {
 }
 
 
-def lookup_of(db: Db, route: ObjectRef, gateway: ObjectRef, destination_name: str) -> Lookup:
-    """What filters may ask of the objects around them."""
+def lookup_of(db: Db, route: ObjectRef, gateway: ObjectRef, destination_name: str, by_address: bool | None = None) -> Lookup:
+    """What filters may ask of the objects around them; `by_address` as for `upstream`."""
 
     def backend(ref: object, name: str) -> tuple[DestinationSetting | None, Problem | None]:
         assert isinstance(ref, BackendObjectReference)
-        found = upstream(db, ref, route.namespace, route.kind, gateway)
+        found = upstream(db, ref, route.namespace, route.kind, gateway, by_address)
         return (named(found.setting, name, 1) if found.setting is not None else None), found.problem
 
     def extension(kind: str, name: str) -> object | None:

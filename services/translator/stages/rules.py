@@ -11,7 +11,8 @@ from services.translator.stages.backends import named, upstream
 from services.translator.stages.filters import filters_of, lookup_of
 from services.translator.stages.matches import Match, Unmatchable, combinations, preflight
 from services.translator.stages.metadata import resource_metadata
-from services.translator.stages.policies.ways import Way, hashes
+from services.translator.stages.policies.says import hashes
+from services.translator.stages.policies.ways import Way
 from services.translator.stages.shared_clusters import merges, shared
 from services.translator.stages.streams import destination as stream_destination
 from services.translator.stages.streams import invalid_rules
@@ -118,7 +119,7 @@ def _rule(
 ) -> tuple[list[HttpRouteIr], list[Problem], tuple[BackendCluster, ...]]:
     name = f"{route.kind.lower()}/{route.namespace}/{route.name}/rule/{index}"
     meta = resource_metadata(route.kind, row.metadata, rule.name or "")
-    filters = filters_of(rule.filters, lookup_of(db, route, gateway, name), route.kind)
+    filters = filters_of(rule.filters, lookup_of(db, route, gateway, name, way.by_address), route.kind)
     problems = list(filters.problems)
     try:
         routes = list(_matched(name, meta, rule, filters))

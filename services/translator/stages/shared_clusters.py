@@ -8,13 +8,15 @@ import msgspec
 from msgspec.structs import replace
 
 from services.translator.stages.grants import selector_fault, selects
-from services.translator.stages.policies.ways import of_gateway
+from services.translator.stages.policies.says import TRAFFIC
+from services.translator.stages.policies.targets import Scope, holder
 from services.translator.stages.tables import BACKENDS, SERVICE_IMPORTS, SERVICES
 from services.translator.stages.views import view
 from shared.api.gateway import BackendObjectReference
 from shared.core.refs import ObjectRef
-from shared.incremental import Db, Table
+from shared.incremental import Db, Table, query
 from shared.ir.destination import BackendCluster, DestinationSetting
+from shared.ir.shards import policy_key
 
 _TABLES: dict[str, Table[ObjectRef, Any]] = {"Service": SERVICES, "ServiceImport": SERVICE_IMPORTS, "Backend": BACKENDS}
 
@@ -40,9 +42,16 @@ def shared(db: Db, gateway: ObjectRef, ref: BackendObjectReference, namespace: s
         return Sharing(setting)
     name = f"{target.kind.lower()}/{target.namespace}/{target.name}/{ref.port or 0}/{(setting.protocol or 'TCP').lower()}"
     whole = replace(setting, name=name, weight=None)
-    cluster = BackendCluster(name=name, setting=whole, metadata=setting.metadata, policies=of_gateway(db, gateway))
+    cluster = BackendCluster(name=name, setting=whole, metadata=setting.metadata, policies=_policies(db, gateway))
     kept = DestinationSetting(name=setting.name, weight=setting.weight, endpoints_ref=setting.endpoints_ref, backend_cluster=name)
     return Sharing(kept, cluster)
+
+
+@query
+def _policies(db: Db, gateway: ObjectRef) -> tuple[str, ...]:
+    """Keys of what speaks for the clusters that a Gateway's routes share: its own policy, which is that of all of them."""
+    policy = holder(db, TRAFFIC, Scope(gateway))
+    return (policy_key(policy),) if policy is not None else ()
 
 
 def _selected(db: Db, gateway: ObjectRef, target: ObjectRef) -> bool:

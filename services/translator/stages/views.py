@@ -8,6 +8,7 @@ import msgspec
 
 from services.translator.stages.gateways import served
 from services.translator.stages.judged import listeners_of
+from services.translator.stages.policies.says import of_gateway
 from services.translator.stages.proxies import effective, fleet_of
 from services.translator.stages.tables import GATEWAYS
 from shared.api.envoy import MergeBackends
@@ -34,11 +35,13 @@ class AttachPoint(msgspec.Struct, frozen=True):
 
 
 class GatewayView(msgspec.Struct, frozen=True):
-    """`by_address`: requests go to a Service's cluster address instead of its endpoints. `stat_name` is a pattern."""
+    """`by_address`: to a Service's cluster address instead of its endpoints; `routes_by_address`: so do requests of routes, which a traffic
+    policy can decide. `stat_name` is a pattern."""
 
     fleet: GatewayRef
     points: tuple[AttachPoint, ...]
     by_address: bool
+    routes_by_address: bool
     stat_name: str | None
     merge_backends: MergeBackends | None = None
 
@@ -63,7 +66,17 @@ def _view(db: Db, gateway: ObjectRef) -> Mapping[ObjectRef, GatewayView]:
         for each in listeners_of(db, gateway)
     )
     stat_name = metrics.cluster_stat_name if metrics is not None else None
-    return {gateway: GatewayView(fleet_of(db, gateway), points, spec.routing_type == "Service", stat_name, spec.merge_backends)}
+    by_address, wished = spec.routing_type == "Service", of_gateway(db, gateway).by_address
+    return {
+        gateway: GatewayView(
+            fleet=fleet_of(db, gateway),
+            points=points,
+            by_address=by_address,
+            routes_by_address=by_address if wished is None else wished,
+            stat_name=stat_name,
+            merge_backends=spec.merge_backends,
+        )
+    }
 
 
 VIEWS: Collection[ObjectRef, GatewayView] = Collection("gateway_views", source=GATEWAYS, fn=_view)

@@ -131,3 +131,21 @@ def test_headers_in_which_backends_report_their_load_are_not_for_clients() -> No
     balancer = {"type": "BackendUtilization", "backendUtilization": {"keepResponseHeaders": True}}
     world.put(policy("own", loadBalancer=balancer))
     assert only(world).remove_response_headers == ()
+
+
+def test_copies_of_requests_go_the_same_way() -> None:
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "app", "port": 80}}}
+    mirrored = route(rule={"filters": [mirror]})
+    world = World(gateway_class(), gateway(), service(clusterIP="10.0.0.9"), endpoints("app", "10.1.1.1"), mirrored)
+    world.put(policy("own", routingType="Service"))
+    (copy,) = only(world).mirrors
+    assert [e.host for s in copy.destination.settings for e in s.endpoints] == ["10.0.0.9"]
+
+
+def test_a_policy_that_says_other_things_than_before_looks_at_no_route_again() -> None:
+    routes = (route(f"r{n}", f"/{n}") for n in range(20))
+    world = World(*quickstart(), *routes, for_gateway(routingType="Service", timeout={"http": {"requestTimeout": "1s"}}))
+    before = dict(world.translator.db.evaluations)
+    world.put(for_gateway(routingType="Service", timeout={"http": {"requestTimeout": "2s"}}))
+    ran = {name for name, count in world.translator.db.evaluations.items() if count != before.get(name, 0)}
+    assert not ran & {"rules", "route_shards", "upstream"}

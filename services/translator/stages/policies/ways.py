@@ -1,54 +1,25 @@
-"""What traffic policies decide about a rule's clusters before these are made: where requests go, and whether a cluster can be shared.
-
-Only that is read of a policy here, so that its other settings change without any route being looked at again.
-"""
+"""Where the requests of a rule go, and whether they may go by clusters that others share: what traffic policies say of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from services.translator.stages.policies.says import CLIENT, TRAFFIC, has_http1, of_gateway, say
 from services.translator.stages.policies.targets import Scope, holder
-from services.translator.stages.tables import POLICIES
-from shared.api.client_policy import ClientTrafficPolicySpec
-from shared.api.targets import PolicyTargets
-from shared.api.traffic_policy import BackendTrafficPolicySpec
+from services.translator.stages.views import view
 from shared.core.refs import ObjectRef
 from shared.incremental import Db, query
-from shared.ir.shards import policy_key
-
-TRAFFIC, CLIENT = "BackendTrafficPolicy", "ClientTrafficPolicy"
-_OF_CLUSTERS = (
-    "load_balancer",
-    "proxy_protocol",
-    "health_check",
-    "circuit_breaker",
-    "timeout",
-    "tcp_keepalive",
-    "connection",
-    "http2",
-    "dns",
-    "admission_control",
-    "use_client_protocol",
-)
 
 
 class Way(NamedTuple):
     """How a rule leads to its backends. `by_address`: to Services' own addresses or to their endpoints, None: as the Gateway says.
 
-    `own`: not by clusters that others share.
+    `own`: not by clusters that others share, where there are any.
     """
 
     by_address: bool | None = None
     own: bool = False
-
-
-class _Say(NamedTuple):
-    """`of_clusters`: it says something of them; `merges`: it adds to what is said above, and does not replace it."""
-
-    routing: str | None
-    of_clusters: bool
-    merges: bool
 
 
 class Place(NamedTuple):
@@ -58,71 +29,28 @@ class Place(NamedTuple):
     section: str
 
 
-def _spec(db: Db, policy: ObjectRef) -> PolicyTargets | None:
-    row = db.get(POLICIES, policy)
-    return row.spec if row is not None else None
+def ways(db: Db, route: ObjectRef, names: tuple[str, ...], gateway: ObjectRef, at: Place) -> tuple[Way, ...]:
+    """The way of each rule (`names`: theirs, '' for none) at a listener; () where all go as the Gateway says."""
+    found = tuple(_way(db, route, name, gateway, at) for name in names)
+    return found if any(way != Way() for way in found) else ()
 
 
-@query
-def _say(db: Db, policy: ObjectRef) -> _Say:
-    spec = _spec(db, policy)
-    if not isinstance(spec, BackendTrafficPolicySpec):
-        return _Say(None, False, True)
-    return _Say(spec.routing_type, any(getattr(spec, field) is not None for field in _OF_CLUSTERS), spec.merge_type is not None)
+def _way(db: Db, route: ObjectRef, rule: str, gateway: ObjectRef, at: Place) -> Way:
+    above, policy, seen = _listener_way(db, gateway, at), _own(db, route, rule), view(db, gateway)
+    if policy is None or seen is None:
+        return above
+    said = say(db, policy)
+    by_address = above.by_address if said.merges and said.by_address is None else said.by_address
+    if by_address is None and not said.merges and seen.by_address != seen.routes_by_address:
+        # it stands in the place of the Gateway's policy, and leaves it to the proxy
+        by_address = seen.by_address
+    return Way(by_address, above.own or (seen.merge_backends is not None and (said.of_clusters or not said.merges)))
 
 
-@query
-def _has_http1(db: Db, policy: ObjectRef) -> bool:
-    spec = _spec(db, policy)
-    return isinstance(spec, ClientTrafficPolicySpec) and spec.http1 is not None
-
-
-@query
-def hashes(db: Db, gateway: ObjectRef) -> bool:
-    """Whether a Gateway's policy spreads requests by a hash, for which all backends of a rule have to be in one cluster."""
-    policy = holder(db, TRAFFIC, Scope(gateway))
-    spec = _spec(db, policy) if policy is not None else None
-    balancer = spec.load_balancer if isinstance(spec, BackendTrafficPolicySpec) else None
-    return balancer is not None and balancer.type == "ConsistentHash"
-
-
-@query
-def of_gateway(db: Db, gateway: ObjectRef) -> tuple[str, ...]:
-    """What the clusters that a Gateway's routes share name: its own policy, which is that of all of them."""
-    policy = holder(db, TRAFFIC, Scope(gateway))
-    return (policy_key(policy),) if policy is not None else ()
-
-
-@query
-def by_address(db: Db, gateway: ObjectRef) -> bool | None:
-    """Where a Gateway's own policy sends requests."""
-    policy = holder(db, TRAFFIC, Scope(gateway))
-    return _routing(_say(db, policy).routing) if policy is not None else None
-
-
-@query
-def connects(db: Db, route: ObjectRef, rule: str, gateway: ObjectRef, at: Place) -> bool:
-    """Whether a rule takes CONNECT requests at a listener: then it matches these, and no path."""
-    own = (Scope(route, rule), Scope(route)) if rule else (Scope(route),)
-    for scope in (*own, *_of_listener(gateway, at), Scope(gateway)):
-        policy = holder(db, TRAFFIC, scope)
-        said = _upgrades(db, policy) if policy is not None else None
-        if said is not None:
-            return said
-    return False
-
-
-@query
-def _upgrades(db: Db, policy: ObjectRef) -> bool | None:
-    """Whether a policy upgrades CONNECT; None where it leaves that to the policy above."""
-    spec = _spec(db, policy)
-    if not isinstance(spec, BackendTrafficPolicySpec):
-        return False
-    return any(each.type == "CONNECT" for each in spec.http_upgrade) if spec.http_upgrade or spec.merge_type is None else None
-
-
-def _routing(kind: str | None) -> bool | None:
-    return None if kind is None else kind == "Service"
+def _own(db: Db, route: ObjectRef, rule: str) -> ObjectRef | None:
+    """The policy that a rule has of itself or of its route."""
+    scopes = (Scope(route, rule), Scope(route)) if rule else (Scope(route),)
+    return next((policy for scope in scopes if (policy := holder(db, TRAFFIC, scope)) is not None), None)
 
 
 def _of_listener(gateway: ObjectRef, at: Place) -> Iterator[Scope]:
@@ -132,28 +60,34 @@ def _of_listener(gateway: ObjectRef, at: Place) -> Iterator[Scope]:
         yield Scope(at.owner)
 
 
-def ways(db: Db, route: ObjectRef, names: tuple[str, ...], gateway: ObjectRef, at: Place) -> tuple[Way, ...]:
-    """The way of each rule (`names`: theirs, '' for none) at a listener; () where all go as the Gateway says."""
-    found = tuple(_way(db, route, name, gateway, at) for name in names)
-    return found if any(way != Way() for way in found) else ()
-
-
-def _way(db: Db, route: ObjectRef, rule: str, gateway: ObjectRef, at: Place) -> Way:
-    above = [_say(db, p) for scope in _of_listener(gateway, at) if (p := holder(db, TRAFFIC, scope)) is not None]
-    routing = next((_routing(s.routing) for s in above if s.routing is not None), by_address(db, gateway))
-    # the closest policy of a listener decides, whatever those above it say
-    own = bool(above) and above[0].of_clusters
-    scopes = (Scope(route, rule), Scope(route)) if rule else (Scope(route),)
-    policy = next((p for scope in scopes if (p := holder(db, TRAFFIC, scope)) is not None), None)
-    if policy is not None:
-        say = _say(db, policy)
-        if say.routing is not None or not say.merges:
-            routing = _routing(say.routing)
-        own = own or say.of_clusters if say.merges else True
-    return Way(routing, own or _speaks_otherwise(db, gateway, at))
+@query
+def _listener_way(db: Db, gateway: ObjectRef, at: Place) -> Way:
+    """The way of rules that have no policy of their own."""
+    seen = view(db, gateway)
+    below = [say(db, p) for scope in _of_listener(gateway, at) if (p := holder(db, TRAFFIC, scope)) is not None]
+    by_address = next((said.by_address for said in below if said.by_address is not None), None)
+    # the closest policy decides, whatever those above it say
+    differs = (bool(below) and below[0].of_clusters) or _speaks_otherwise(db, gateway, at)
+    return Way(by_address, differs and seen is not None and seen.merge_backends is not None)
 
 
 def _speaks_otherwise(db: Db, gateway: ObjectRef, at: Place) -> bool:
     """Whether a listener's client policy says how headers go on to backends, which clusters do."""
     held = (holder(db, CLIENT, scope) for scope in _of_listener(gateway, at))
-    return any(_has_http1(db, policy) for policy in held if policy is not None)
+    return any(has_http1(db, policy) for policy in held if policy is not None)
+
+
+def connects(db: Db, route: ObjectRef, rule: str, gateway: ObjectRef, at: Place) -> bool:
+    """Whether a rule takes CONNECT requests at a listener: then it matches these, and no path."""
+    policy = _own(db, route, rule)
+    if policy is None:
+        return _listener_connects(db, gateway, at)
+    said = say(db, policy)
+    return _listener_connects(db, gateway, at) if said.connects is None and said.merges else bool(said.connects)
+
+
+@query
+def _listener_connects(db: Db, gateway: ObjectRef, at: Place) -> bool:
+    held = (holder(db, TRAFFIC, scope) for scope in _of_listener(gateway, at))
+    closest = next((policy for policy in held if policy is not None), None)
+    return bool((say(db, closest) if closest is not None else of_gateway(db, gateway)).connects)
