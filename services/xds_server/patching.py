@@ -176,7 +176,8 @@ def _paths(document: dict[str, Any], operation: JsonPatchOperation) -> list[str]
         return [path]
     if operation.json_path == "$":
         raise ValueError("a jsonPath of nothing but the root is not allowed")
-    found = jsonpath.pointers(operation.json_path, document)
+    # an empty one means nothing, not everything
+    found = jsonpath.pointers(operation.json_path, document) if operation.json_path else []
     if not found:
         raise ValueError(f"no place in the resource is meant by jsonPath {operation.json_path!r}; what is to be added there stands in path")
     # what is taken out of a list must not move what is to be taken out of it next

@@ -69,8 +69,10 @@ def shards(xds: Xds, service: RateLimitService | None = None) -> dict[str, Shard
             out[http_route_key(name, "HTTPRoute", "golden", "routes")] = HttpRouteShard(order=RouteOrder(), routes=listener.routes)
     for n, stream in enumerate(xds.tcp):
         name = f"listener-{n:04}"
-        ends = (r.tls.terminate for r in stream.routes if r.tls is not None and r.tls.terminate is not None)
-        out[tcp_key(name)] = msgspec.structs.replace(stream, routes=(), tls=next(ends, stream.tls))
+        ends = next((r.tls.terminate for r in stream.routes if r.tls is not None and r.tls.terminate is not None), None)
+        if ends is not None and stream.tls is not None:
+            ends = msgspec.structs.replace(ends, fingerprints=stream.tls.fingerprints)
+        out[tcp_key(name)] = msgspec.structs.replace(stream, routes=(), tls=ends or stream.tls)
         for i, route in enumerate(stream.routes):
             out[tcp_route_key(name, "TLSRoute", "golden", f"{i:04}")] = TcpRouteShard(order=RouteOrder(name=f"{i:04}"), route=route)
     for n, datagrams in enumerate(xds.udp):

@@ -76,11 +76,12 @@ def test_an_operation_that_fails_leaves_the_others() -> None:
             {"op": "add", "path": f"/{BUFFER}", "value": "many"},
             {"op": "remove", "path": f"/{BUFFER}", "value": 1},
             {"op": "test", "path": "/name", "value": "another"},
+            {"op": "replace", "json_path": "", "path": "/name", "value": "another"},
             {"op": "replace", "path": f"/{BUFFER}", "value": 7},
         )
     )
     assert made(store)[NAME]["perConnectionBufferLimitBytes"] == 7
-    assert len(report(store).faults) == 5
+    assert len(report(store).faults) == 6
 
 
 def test_what_envoy_would_refuse_is_not_sent() -> None:
