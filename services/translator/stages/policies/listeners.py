@@ -118,6 +118,6 @@ def _others(db: Db, fleet: GatewayRef, found: Judged, scope: Scope) -> Iterator[
 def having(db: Db, fleet: GatewayRef, policy: ObjectRef, scope: Scope) -> Iterator[tuple[Judged, Held]]:
     """The listeners for which a policy comes into question by one of its scopes."""
     for each in judged(db, fleet):
-        for held in policies_of(db, fleet, each.key) if each.ready else ():
+        for held in policies_of(db, fleet, each.key) if each.ready and scope in _scopes(each) else ():
             if (held.policy, held.scope) == (policy, scope):
                 yield each, held
