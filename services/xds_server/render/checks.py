@@ -30,8 +30,20 @@ def _back_off(policy: Any) -> str | None:
     return None
 
 
+def _spans(tracing: Any) -> str | None:
+    return format_fault(tracing.operation) or format_fault(tracing.upstream_operation)
+
+
+def _tag(tag: Any) -> str | None:
+    return format_fault(tag.value)
+
+
 EXTRA: dict[str, Check] = {
     "envoy.type.matcher.v3.RegexMatcher": _regex,
+    "xds.type.matcher.v3.RegexMatcher": _regex,
+    "envoy.config.route.v3.Tracing": _spans,
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing": _spans,
+    "envoy.type.tracing.v3.CustomTag": _tag,
     "envoy.config.core.v3.HeaderValueOption": _header,
     "envoy.config.core.v3.SubstitutionFormatString": _format,
     "envoy.config.route.v3.RetryPolicy.RetryBackOff": _back_off,

@@ -19,11 +19,12 @@ from shared.features.traffic.health_check.ir import ActiveCheck, HealthCheck, Ht
 from shared.features.traffic.load_balancer.ir import ConsistentHash, LoadBalancer, Named, WeightedZone
 from shared.features.traffic.request_buffer.ir import RequestBuffer
 from shared.features.traffic.response_override.ir import CustomResponse, OverrideRule, ResponseMatch, ResponseOverride, StatusMatch
-from shared.features.traffic.telemetry.ir import BackendTelemetry, BackendTracing, Share
+from shared.features.traffic.telemetry.ir import BackendTelemetry, BackendTracing, Share, SpanName
 from shared.features.traffic.timeout.ir import HttpTimeout, TcpTimeout, Timeout
 from shared.ir.base import encode
 from shared.ir.destination import Endpoint, EndpointsShard
 from shared.ir.http import HttpListener
+from shared.ir.match import MapEntry, StringMatch
 from shared.ir.metadata import PolicyMetadata
 from shared.ir.policy import Policies, PolicyShard
 from shared.ir.traffic import Traffic
@@ -200,3 +201,19 @@ def test_admission_is_counted_by_what_the_backend_answers() -> None:
     filters = options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]["httpFilters"]
     assert [f["name"] for f in filters] == [ADMISSION, "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"]
     assert filters[0]["typedConfig"]["successCriteria"]["grpcCriteria"]["grpcSuccessStatus"] == [0, 5]
+
+
+def test_names_of_spans_that_envoy_cannot_read_cost_their_route_alone() -> None:
+    tracing = BackendTracing(span_name=SpanName(client="%REQ(", server="x"))
+    store = with_traffic(Traffic(telemetry=BackendTelemetry(tracing=tracing)))
+    assert route_of(store)["directResponse"] == {"status": 500}
+    tracing = BackendTracing(tags=(MapEntry(key="a", value="%"),))
+    assert route_of(with_traffic(Traffic(telemetry=BackendTelemetry(tracing=tracing))))["directResponse"] == {"status": 500}
+    tracing = BackendTracing(span_name=SpanName(client="%REQ(X-A)%", server="%UPSTREAM_HOST%"))
+    assert route_of(with_traffic(Traffic(telemetry=BackendTelemetry(tracing=tracing))))["tracing"]["operation"] == "%REQ(X-A)%"
+
+
+def test_a_response_header_is_not_matched_by_what_is_no_pattern() -> None:
+    match = ResponseMatch(response_headers=(StringMatch(name="x", safe_regex="*"),))
+    rules = (OverrideRule(name="x", match=match, response=CustomResponse(status_code=200)),)
+    assert route_of(with_traffic(Traffic(response_override=ResponseOverride(name="p", rules=rules))))["directResponse"] == {"status": 500}

@@ -6,6 +6,8 @@ import base64
 from collections.abc import Callable, Sequence
 
 from shared.features.parts.faults import Faults
+from shared.features.parts.formats import format_fault
+from shared.features.parts.regex import regex_fault
 from shared.features.parts.string_match import string_match
 from shared.features.route.direct_response.spec import CustomBodySpec, DirectResponseSpec
 from shared.features.route.redirect.ir import Redirect
@@ -36,6 +38,9 @@ def translate(specs: Sequence[ResponseOverrideSpec], policy: str, body: Body, fa
 
 
 def _rule(spec: ResponseOverrideSpec, name: str, body: Body, faults: Faults) -> OverrideRule:
+    for each in spec.match.response_headers:
+        if each.value.type == "RegularExpression" and (fault := regex_fault(each.value.value)) is not None:
+            faults.add(fault)
     rule = OverrideRule(
         name=name,
         match=_match(spec.match, faults),
@@ -87,6 +92,9 @@ def _response(spec: DirectResponseSpec, body: Body, faults: Faults) -> CustomRes
     if spec.header is not None:
         if spec.header.remove:
             faults.add("Remove is not supported for header in CustomResponse")
+        for h in (*spec.header.add, *spec.header.set):
+            if (fault := format_fault(h.value)) is not None:
+                faults.add(f"header {h.name}: {fault}")
         headers += [AddHeader(name=h.name, value=(h.value,), append=True) for h in spec.header.add]
         headers += [AddHeader(name=h.name, value=(h.value,)) for h in spec.header.set]
     return CustomResponse(

@@ -6,6 +6,7 @@ import re
 
 from shared.api.telemetry import CustomTag, SpanName
 from shared.features.parts.faults import Faults
+from shared.features.parts.formats import format_fault
 from shared.features.traffic.telemetry import ir
 from shared.features.traffic.telemetry.spec import BackendTelemetrySpec, BackendTracingSpec, ShareSpec
 from shared.ir.match import MapEntry
@@ -20,6 +21,9 @@ def translate(spec: BackendTelemetrySpec | None, faults: Faults) -> ir.BackendTe
     name = spec.metrics.route_stat_name if spec.metrics is not None else None
     if name and (fault := _stat_name_fault(name)) is not None:
         faults.inside("Telemetry").add(f"unable to configure Route Stat Name: {fault}")
+    for text in _formats(spec.tracing) if spec.tracing is not None else ():
+        if (fault := format_fault(text)) is not None:
+            faults.inside("Telemetry").add(fault)
     return ir.BackendTelemetry(
         tracing=_tracing(spec.tracing) if spec.tracing is not None else None,
         metrics=ir.BackendMetrics(route_stat_name=name) if spec.metrics is not None else None,
@@ -30,6 +34,13 @@ def _stat_name_fault(name: str) -> str | None:
     if unknown := [each for each in _OPERATOR.findall(name) if each not in OPERATORS]:
         return f"unsupported operators: {' '.join(unknown)}"
     return "invalid operator" if "%" in _OPERATOR.sub("", name) else None
+
+
+def _formats(spec: BackendTracingSpec) -> tuple[str, ...]:
+    """What Envoy reads as format strings."""
+    name = spec.span_name
+    names = (name.client or "", name.server or "") if name is not None else ()
+    return (*names, *spec.tags.values())
 
 
 def _tracing(spec: BackendTracingSpec) -> ir.BackendTracing:

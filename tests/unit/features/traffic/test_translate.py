@@ -205,3 +205,14 @@ def test_names_of_statistics_hold_known_operators_alone(pattern: str, sound: boo
     faults = Faults()
     telemetry.translate(spec(BackendTelemetrySpec, metrics={"routeStatName": pattern}), faults)
     assert (not faults.texts) is sound
+
+
+def test_what_envoy_reads_as_format_strings_is_read_before() -> None:
+    faults = Faults()
+    tracing = {"spanName": {"client": "%REQ(X-A)%", "server": "%REQ("}, "tags": {"a": "50%"}}
+    telemetry.translate(spec(BackendTelemetrySpec, tracing=tracing), faults)
+    response = {"header": {"set": [{"name": "b", "value": "100%"}]}}
+    match = {"responseHeaders": [{"name": "x", "value": {"type": "RegularExpression", "value": "*"}}]}
+    specs = (spec(ResponseOverrideSpec, match=match, response=response),)
+    response_override.translate(specs, "backendtrafficpolicy/d/p", lambda _: (b"", None), faults)
+    assert [text.partition(":")[0] for text in faults.texts] == ["Telemetry", "Telemetry", "ResponseOverride", "ResponseOverride"]
