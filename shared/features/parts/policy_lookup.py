@@ -5,6 +5,7 @@ References count from the object that wrote them, so each question names its own
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
@@ -15,6 +16,7 @@ from shared.features.parts.service_spec import ServiceRef
 from shared.ir.destination import AppProtocol, Destination
 
 T = TypeVar("T")
+_HEADER = re.compile(r"[!#$%&'*+\-.^_|~`0-9A-Za-z]+")
 
 
 class Fault(Exception):
@@ -67,11 +69,31 @@ def any_value(data: Mapping[str, str], key: str) -> str | None:
 
 
 def duration(field: str, text: str | None) -> str | None:
-    """A duration in Go's spelling; raises Fault for what is none."""
+    """A duration in Go's spelling; raises Fault for what is none or less than none."""
+    if text is None:
+        return None
     try:
-        return durations.normal(text) if text is not None else None
+        length = durations.parse(text)
     except ValueError:
-        raise Fault(f"invalid {field} value {text}") from None
+        length = -1
+    if length < 0:
+        raise Fault(f"invalid {field} value {text}")
+    return durations.show(length)
+
+
+def positive_duration(field: str, text: str | None) -> str | None:
+    """As `duration`, for what cannot be nothing either."""
+    length = duration(field, text)
+    if length == "0s":
+        raise Fault(f"invalid {field} value {text}: it has to be more than nothing")
+    return length
+
+
+def header_name(field: str, name: str) -> str:
+    """A header's name; raises Fault for what cannot be one, which would cost Envoy the whole listener."""
+    if not _HEADER.fullmatch(name):
+        raise Fault(f"invalid {field}: {name!r} is no name of a header")
+    return name
 
 
 def all_of(made: Iterable[Callable[[], T]]) -> tuple[tuple[T, ...], tuple[str, ...]]:

@@ -74,6 +74,8 @@ class PolicyLookup(NamedTuple):
                 priority = 1 if ref.fallback else setting.priority
                 weight = 1 if ref.weight is None else ref.weight
                 settings.append(replace(setting, name=f"{name}/backend/{i}", weight=weight, priority=priority))
+        if not settings:
+            raise Fault("no backend has a weight")
         kinds = {address_type(self.db, s.endpoints_ref) for s in settings} - {None}
         if "FQDN" in kinds and len(kinds) > 1:
             raise Fault("external service destinations having multiple endpoint types are not supported")

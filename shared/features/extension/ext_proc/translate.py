@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from shared.core import durations
 from shared.core.refs import ObjectRef
 from shared.features.extension.ext_proc.ir import ExtProc
 from shared.features.extension.ext_proc.spec import ExtProcSpec, MetadataSpec, ProcessingModeSpec, ProcessingSideSpec
 from shared.features.parts import backend_settings
 from shared.features.parts.policy_lookup import Fault, Lookup, config_name, duration, service_name
+
+_LONGEST = "1h"
+"""Envoy takes no more for one message."""
 
 
 def translate(spec: ExtProcSpec, index: int, owner: ObjectRef, lookup: Lookup) -> ExtProc:
@@ -23,7 +27,7 @@ def translate(spec: ExtProcSpec, index: int, owner: ObjectRef, lookup: Lookup) -
         name=f"{config_name(owner)}/extproc/{index}",
         destination=lookup.destination(owner, service_name(owner, "extproc", index), spec.backend_refs, "GRPC"),
         authority=f"{at}:{first.port}" if first.port is not None else at,
-        message_timeout=duration("messageTimeout", spec.message_timeout),
+        message_timeout=_timeout(spec.message_timeout),
         shadow_mode=spec.shadow_mode,
         fail_open=spec.fail_open,
         status_on_error=spec.status_on_error,
@@ -38,3 +42,10 @@ def translate(spec: ExtProcSpec, index: int, owner: ObjectRef, lookup: Lookup) -
         allow_mode_override=mode.allow_mode_override,
         traffic=backend_settings.translate(spec.backend_settings),
     )
+
+
+def _timeout(text: str | None) -> str | None:
+    length = duration("messageTimeout", text)
+    if length is not None and durations.parse(length) > durations.parse(_LONGEST):
+        raise Fault(f"invalid messageTimeout value {text}: more than {_LONGEST}")
+    return length

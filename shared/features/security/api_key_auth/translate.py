@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 
 from shared.core.refs import ObjectRef
-from shared.features.parts.policy_lookup import Fault, Lookup
+from shared.features.parts.policy_lookup import Fault, Lookup, header_name
 from shared.features.security.api_key_auth.ir import ApiKey, ApiKeyAuth, KeyPlaces
 from shared.features.security.api_key_auth.spec import ApiKeyAuthSpec
 
 
 def translate(spec: ApiKeyAuthSpec, owner: ObjectRef, lookup: Lookup) -> ApiKeyAuth:
     """Raises Fault."""
+    if spec.forward_client_id_header is not None:
+        header_name("forwardClientIDHeader", spec.forward_client_id_header)
     for places in spec.extract_from:
         if sum(map(bool, (places.headers, places.params, places.cookies))) > 1:
             raise Fault("only one of headers, params or cookies must be specified")

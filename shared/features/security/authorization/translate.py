@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 
 from shared.core.refs import ObjectRef
-from shared.features.parts.cel import cel_fault, unknown_macro
-from shared.features.parts.policy_lookup import Fault, config_name
+from shared.features.parts.cel_calls import call_fault
+from shared.features.parts.policy_lookup import Fault, config_name, header_name
 from shared.features.parts.regex import regex_fault
 from shared.features.security.authorization.ir import (
     Anonymity,
@@ -24,12 +24,14 @@ from shared.features.security.authorization.ir import (
 from shared.features.security.authorization.spec import (
     AuthorizationSpec,
     GeoLocationSpec,
+    HeaderValuesSpec,
     JwtPrincipalSpec,
     OperationSpec,
     PrincipalSpec,
     RuleSpec,
 )
 
+_NOBODY, _NOTHING = (None, PrincipalSpec()), (None, OperationSpec())
 _PATH_TYPES = (None, "PathPrefix", "Exact", "RegularExpression")
 
 
@@ -54,9 +56,9 @@ def check_for_connections(spec: AuthorizationSpec) -> None:
 
 
 def _rule(spec: RuleSpec, default_name: str) -> AuthorizationRule:
-    if spec.cel is not None and (fault := cel_fault(spec.cel) or unknown_macro(spec.cel)) is not None:
+    if spec.cel is not None and (fault := call_fault(spec.cel)) is not None:
         raise Fault(fault)
-    if not any((spec.principal, spec.operation, spec.cel)):
+    if spec.principal in _NOBODY and spec.operation in _NOTHING and spec.cel is None:
         raise Fault(f"authorization rule {spec.name or default_name} says nothing about what it is for")
     return AuthorizationRule(
         name=spec.name or default_name,
@@ -82,9 +84,15 @@ def _principal(spec: PrincipalSpec) -> Principal:
     return Principal(
         client_cidrs=tuple(_network(c) for c in spec.client_cidrs),
         jwt=_token(spec.jwt) if spec.jwt is not None else None,
-        headers=tuple(HeaderValues(name=h.name, values=h.values) for h in spec.headers),
+        headers=tuple(_values(h) for h in spec.headers),
         client_ip_geo_locations=tuple(_place(g) for g in spec.client_ip_geo_locations),
     )
+
+
+def _values(spec: HeaderValuesSpec) -> HeaderValues:
+    if not spec.values:
+        raise Fault(f"the header {spec.name} of an authorization rule has no values")
+    return HeaderValues(name=header_name("header of an authorization rule", spec.name), values=spec.values)
 
 
 def _network(text: str) -> CidrMatch:
@@ -98,6 +106,9 @@ def _network(text: str) -> CidrMatch:
 
 
 def _token(spec: JwtPrincipalSpec) -> JwtPrincipal:
+    for claim in spec.claims:
+        if not all(claim.name.split(".")) or not claim.values:
+            raise Fault(f"the claim {claim.name!r} of an authorization rule has an empty name or no values")
     claims = tuple(ClaimMatch(name=c.name, value_type=c.value_type, values=c.values) for c in spec.claims)
     return JwtPrincipal(provider=spec.provider, claims=claims, scopes=spec.scopes)
 

@@ -6,7 +6,7 @@ import base64
 import binascii
 
 from shared.core.refs import ObjectRef
-from shared.features.parts.policy_lookup import Fault, Lookup, config_name, value_at
+from shared.features.parts.policy_lookup import Fault, Lookup, config_name, header_name, value_at
 from shared.features.security.basic_auth.ir import BasicAuth
 from shared.features.security.basic_auth.spec import KEY, BasicAuthSpec
 
@@ -15,6 +15,8 @@ _SHA1_BYTES = 20
 
 def translate(spec: BasicAuthSpec, owner: ObjectRef, lookup: Lookup) -> BasicAuth:
     """Raises Fault."""
+    if spec.forward_username_header is not None:
+        header_name("forwardUsernameHeader", spec.forward_username_header)
     at = f"{spec.users.namespace or owner.namespace}/{spec.users.name}"
     sealed = value_at(lookup.secret(owner, spec.users), KEY, f'secret {at} must contain a non-empty "{KEY}" key')
     check(lookup.opened(sealed))

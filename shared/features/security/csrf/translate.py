@@ -10,9 +10,9 @@ from shared.features.security.csrf.spec import CsrfSpec
 
 
 def translate(spec: CsrfSpec) -> Csrf:
-    """Raises Fault for a fraction of more than all."""
+    """Raises Fault for a fraction of more than all, or of nothing."""
     shadow = spec.shadow_fraction
-    if shadow is not None and not 0 <= shadow.numerator <= shadow.denominator:
+    if shadow is not None and not (shadow.denominator > 0 and 0 <= shadow.numerator <= shadow.denominator):
         raise Fault(f"shadowFraction {shadow.numerator}/{shadow.denominator} is no fraction")
     return Csrf(
         additional_origins=tuple(origin_match(_host(o)) for o in spec.additional_origins),

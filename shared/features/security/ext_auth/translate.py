@@ -32,6 +32,8 @@ def translate(spec: ExtAuthSpec, owners: Owners, lookup: Lookup) -> ExtAuth:
         raise Fault("only one of grpc or http can be specified")
     http, grpc = None, None
     if spec.http is not None:
+        if spec.http.path_override and not spec.http.path_override.startswith("/"):
+            raise Fault(f"pathOverride {spec.http.path_override!r} does not start with a slash")
         destination, authority = _service(spec.http, owners.service, lookup, "http")
         http = HttpAuthService(
             destination=destination,
@@ -46,6 +48,8 @@ def translate(spec: ExtAuthSpec, owners: Owners, lookup: Lookup) -> ExtAuth:
     else:
         raise Fault("one of grpc or http must be specified")
     body = spec.body_to_ext_auth
+    if body is not None and body.max_request_bytes <= 0:
+        raise Fault(f"maxRequestBytes has to be more than nothing, not {body.max_request_bytes}")
     return ExtAuth(
         name=config_name(owners.whole),
         http=http,
@@ -72,9 +76,12 @@ def _service(spec: ServiceSpec, owner: ObjectRef, lookup: Lookup, kind: str) -> 
 def _timeout(text: str | None) -> str | None:
     """What is no duration counts as not written."""
     try:
-        return durations.normal(text) if text is not None else None
+        length = durations.parse(text) if text is not None else None
     except ValueError:
         return None
+    if length is not None and length < 0:
+        raise Fault(f"invalid timeout value {text}")
+    return durations.show(length) if length is not None else None
 
 
 def _extension(spec: ContextExtensionSpec, owner: ObjectRef, lookup: Lookup) -> ContextExtension:

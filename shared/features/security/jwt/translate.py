@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from shared.core.refs import ObjectRef
 from shared.features.parts import backend_settings
-from shared.features.parts.policy_lookup import Fault, Lookup, any_value, duration, service_name
+from shared.features.parts.policy_lookup import Fault, Lookup, any_value, duration, header_name, positive_duration, service_name
 from shared.features.security.jwt.ir import ClaimToHeader, HeaderExtractor, Jwt, JwtExtractor, JwtProvider, RemoteJwks
+from shared.features.security.jwt.jwks import jwks_fault
 from shared.features.security.jwt.spec import KEY, JwtExtractorSpec, JwtProviderSpec, JwtSpec, LocalJwksSpec, RemoteJwksSpec
 
 _NAME = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -51,6 +52,7 @@ def _check(spec: JwtProviderSpec, names: list[str]) -> None:
     for each in spec.claim_to_headers:
         if not each.header or not each.claim:
             raise Fault(f"header and claim must be set for claimToHeaders of provider: {spec.name}")
+        header_name("claimToHeaders", each.header)
 
 
 def _provider(spec: JwtProviderSpec, index: int, owner: ObjectRef, lookup: Lookup) -> JwtProvider:
@@ -67,14 +69,16 @@ def _provider(spec: JwtProviderSpec, index: int, owner: ObjectRef, lookup: Looku
 
 
 def _extractor(spec: JwtExtractorSpec) -> JwtExtractor:
-    headers = tuple(HeaderExtractor(name=h.name, value_prefix=h.value_prefix) for h in spec.headers)
+    if not all((*spec.cookies, *spec.params)):
+        raise Fault("a cookie or a parameter of extractFrom has no name")
+    headers = tuple(HeaderExtractor(name=header_name("extractFrom", h.name), value_prefix=h.value_prefix) for h in spec.headers)
     return JwtExtractor(headers=headers, cookies=spec.cookies, params=spec.params)
 
 
 def _remote(spec: RemoteJwksSpec, name: str, index: int, owner: ObjectRef, lookup: Lookup) -> RemoteJwks:
     if not spec.uri:
         raise Fault(f"uri must be set for remote JWKS provider: {name}")
-    if not is_uri(spec.uri):
+    if not is_uri(spec.uri) or urlsplit(spec.uri).scheme not in ("http", "https") or not urlsplit(spec.uri).hostname:
         raise Fault(f"invalid remote JWKS URI: {spec.uri}")
     destination = None
     # the deprecated backendRef counts for nothing here
@@ -85,12 +89,19 @@ def _remote(spec: RemoteJwksSpec, name: str, index: int, owner: ObjectRef, looku
         uri=spec.uri,
         destination=destination,
         traffic=backend_settings.translate(spec.backend_settings),
-        cache_duration=duration("cacheDuration", spec.cache_duration),
+        cache_duration=positive_duration("cacheDuration", spec.cache_duration),
         failed_refetch_duration=duration("failedRefetchDuration", spec.failed_refetch_duration),
     )
 
 
 def _local(spec: LocalJwksSpec, name: str, owner: ObjectRef, lookup: Lookup) -> str:
+    found = _keys(spec, name, owner, lookup)
+    if found and (fault := jwks_fault(found)) is not None:
+        raise Fault(f"invalid local JWKS of provider {name}: {fault}")
+    return found
+
+
+def _keys(spec: LocalJwksSpec, name: str, owner: ObjectRef, lookup: Lookup) -> str:
     if spec.type != "ValueRef":
         if spec.inline is None:
             raise Fault(f"inline JWKS must be set for local JWKS provider: {name} if type is Inline")

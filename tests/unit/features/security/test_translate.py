@@ -24,6 +24,7 @@ from shared.features.security.oidc import translate as oidc
 from shared.features.security.oidc.spec import OidcSpec
 from tests.unit.features.security.around import PARENT, POLICY, Around
 
+KEYS = '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'
 USER = b"joe:{SHA}" + base64.b64encode(b"x" * 20)
 
 
@@ -32,7 +33,7 @@ def providers(*specs: dict[str, Any]) -> JwtSpec:
 
 
 def local(name: str = "a", **more: Any) -> dict[str, Any]:
-    return {"name": name, "localJWKS": {"type": "Inline", "inline": "{}"}, **more}
+    return {"name": name, "localJWKS": {"type": "Inline", "inline": KEYS}, **more}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,15 @@ def local(name: str = "a", **more: Any) -> dict[str, Any]:
         ({"name": "a", "remoteJWKS": {"uri": "nowhere"}}, "invalid remote JWKS URI"),
         ({"name": "a", "remoteJWKS": {"uri": "https://x/jwks", "cacheDuration": "soon"}}, "cacheDuration"),
         ({"name": "a", "localJWKS": {"type": "ValueRef", "valueRef": {"name": "gone"}}}, "does not exist"),
+        ({"name": "a", "remoteJWKS": {"uri": "file:///jwks"}}, "invalid remote JWKS URI"),
+        ({"name": "a", "remoteJWKS": {"uri": "https://x/jwks", "cacheDuration": "-1s"}}, "cacheDuration"),
+        ({"name": "a", "localJWKS": {"inline": "nonsense"}}, "no JSON"),
+        ({"name": "a", "localJWKS": {"inline": "[]"}}, "no list of keys"),
+        ({"name": "a", "localJWKS": {"inline": '{"keys": [{"kty": "RSA"}, 1]}'}}, "no usable key"),
         (local(claimToHeaders=[{"header": "", "claim": "sub"}]), "claimToHeaders"),
+        (local(claimToHeaders=[{"header": "x y", "claim": "sub"}]), "no name of a header"),
+        (local(extractFrom={"headers": [{"name": "x\n"}]}), "no name of a header"),
+        (local(extractFrom={"cookies": [""]}), "has no name"),
     ],
 )
 def test_a_jwt_provider_that_envoy_could_not_use_is_refused(spec: dict[str, Any], sentence: str) -> None:
@@ -60,9 +69,9 @@ def test_provider_names_are_unique() -> None:
 
 
 def test_keys_come_from_a_config_map_of_who_wrote_the_providers() -> None:
-    around = Around(config_maps={"infra/keys": {"b": "second", "a": "first"}})
+    around = Around(config_maps={"infra/keys": {"b": "{}", "a": KEYS}})
     spec = providers({"name": "a", "localJWKS": {"type": "ValueRef", "valueRef": {"name": "keys"}}})
-    assert jwt.translate(spec, PARENT, around).providers[0].local_jwks == "first"
+    assert jwt.translate(spec, PARENT, around).providers[0].local_jwks == KEYS
 
 
 def test_remote_keys_of_a_backend_have_a_destination_of_their_own() -> None:
@@ -128,6 +137,30 @@ def test_origins_lose_their_scheme_and_wildcards_become_regexes() -> None:
     assert [o.exact or o.safe_regex for o in made.additional_origins] == ["a.example.com", r".*\.b\.com", ".*"]
 
 
+@pytest.mark.parametrize(("numerator", "denominator"), [(2, 1), (-1, 2), (0, 0), (0, -1)])
+def test_a_share_that_is_none_is_refused(numerator: int, denominator: int) -> None:
+    spec = msgspec.convert({"shadowFraction": {"numerator": numerator, "denominator": denominator}}, CsrfSpec)
+    with pytest.raises(Fault, match="no fraction"):
+        csrf.translate(spec)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"timeout": "-1s"}, "invalid timeout"),
+        ({"bodyToExtAuth": {"maxRequestBytes": 0}}, "maxRequestBytes"),
+        ({"http": {"backendRefs": [{"name": "auth", "port": 1}], "pathOverride": "a"}}, "pathOverride"),
+        ({"grpc": {"backendRefs": [{"name": "auth", "port": 1}]}}, "only one of"),
+        ({"http": None}, "one of grpc or http"),
+        ({"http": {}}, "must be specified"),
+    ],
+)
+def test_an_authorization_service_that_could_not_be_asked_is_refused(more: dict[str, Any], sentence: str) -> None:
+    spec = msgspec.convert({"http": {"backendRefs": [{"name": "auth", "port": 1}]}, **more}, ExtAuthSpec)
+    with pytest.raises(Fault, match=sentence):
+        ext_auth.translate(spec, ext_auth.Owners(POLICY, POLICY, lambda _: POLICY), Around())
+
+
 def rules(*specs: dict[str, Any]) -> AuthorizationSpec:
     return msgspec.convert({"rules": list(specs)}, AuthorizationSpec)
 
@@ -140,6 +173,15 @@ def rules(*specs: dict[str, Any]) -> AuthorizationSpec:
         ({"operation": {"path": {"type": "RegularExpression", "value": "("}}}, "regex"),
         ({"cel": "1 +"}, "invalid CEL"),
         ({"cel": "[1].exists(x, x == 1)"}, "does not evaluate"),
+        ({"cel": "request.path.lowerAscii() == 'a'"}, "no function lowerAscii"),
+        ({"cel": "request.path.matches('(')"}, "regex"),
+        ({"cel": "Foo{x: 1}.x == 1"}, "does not know the message"),
+        ({"cel": "9223372036854775808 == 1"}, "out of range"),
+        ({"cel": r"'\ud800' == 'a'"}, "half a character"),
+        ({"principal": {"headers": [{"name": "x y", "values": ["a"]}]}}, "no name of a header"),
+        ({"principal": {"headers": [{"name": "x"}]}}, "no values"),
+        ({"principal": {"jwt": {"provider": "a", "claims": [{"name": "a..b", "values": ["c"]}]}}}, "empty name"),
+        ({"principal": {}, "operation": {"methods": []}}, "says nothing"),
         ({}, "says nothing"),
     ],
 )
