@@ -7,9 +7,8 @@ from typing import Any
 
 import re2
 
-from shared.features.parts.cel_tree import parsed
+from shared.features.parts.cel_tree import Misread, parsed
 from shared.features.parts.regex import regex_fault
-from shared.features.parts.xds_values import Unrenderable
 
 _TIMES = ("FullYear", "Month", "Date", "DayOfMonth", "DayOfWeek", "DayOfYear", "Hours", "Minutes", "Seconds", "Milliseconds")
 _CONVERSIONS = ("int", "uint", "double", "bytes", "bool", "dyn", "type", "duration", "timestamp", "size")
@@ -32,7 +31,7 @@ def call_fault(text: str) -> str | None:
     """A sentence for a person where an expression is none, or none that Envoy could evaluate."""
     try:
         tree = parsed(text)["expr"]
-    except Unrenderable as e:
+    except Misread as e:
         return str(e)
     except (ValueError, OverflowError, SyntaxError) as e:
         return f"invalid CEL expression {text!r}: {e}"

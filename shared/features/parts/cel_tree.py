@@ -8,11 +8,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shared.features.parts.cel import RESERVED, TOKEN, cel_fault, unknown_macro
-from shared.features.parts.xds_values import Unrenderable
-from shared.xds.message import Fields
+
+Fields = dict[str, Any]
+"""A message's fields, as shared/xds/message.py takes them."""
 
 _RELATIONS = {op: f"_{op}_" for op in ("==", "!=", "<=", ">=", "<", ">")} | {"in": "@in"}
 _SUMS = {op: f"_{op}_" for op in "+-"}
@@ -23,6 +24,10 @@ _ESCAPE = re.compile(r"\\(?:([abfnrtv\\?\"'`])|[xX]([0-9a-fA-F]{2})|u([0-9a-fA-F
 _PLAIN = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
+class Misread(ValueError):
+    """Why a text is no expression."""
+
+
 class _Token(NamedTuple):
     kind: str
     text: str
@@ -30,9 +35,9 @@ class _Token(NamedTuple):
 
 
 def parsed(text: str) -> Fields:
-    """The expression as a cel.expr.ParsedExpr; Unrenderable for a text that is none."""
+    """The expression as a cel.expr.ParsedExpr; Misread for a text that is none."""
     if (fault := cel_fault(text) or unknown_macro(text)) is not None:
-        raise Unrenderable(fault)
+        raise Misread(fault)
     reader = _Reader(text)
     expr = reader.expression()
     ends = [i + 1 for i, c in enumerate(text) if c == "\n"]

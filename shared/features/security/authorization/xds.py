@@ -49,11 +49,18 @@ def _wanted(rule: AuthorizationRule) -> list[Fields]:
         out += [_path(operation.path)] if operation.path is not None else []
     out += _addresses(principal.client_cidrs)
     out += predicates_of(principal.client_ip_geo_locations)
-    out += [predicates.expression(cel_tree.parsed(rule.cel))] if rule.cel is not None else []
+    out += [_expression(rule.cel)] if rule.cel is not None else []
     out += _token(principal.jwt) if principal.jwt is not None else []
     for header in principal.headers:
         out += predicates.any_of([predicates.header(header.name, {"exact": v}) for v in header.values])
     return out
+
+
+def _expression(text: str) -> Fields:
+    try:
+        return predicates.expression(cel_tree.parsed(text))
+    except (ValueError, OverflowError, SyntaxError) as e:
+        raise Unrenderable(str(e)) from None
 
 
 def _addresses(networks: tuple[CidrMatch, ...]) -> list[Fields]:

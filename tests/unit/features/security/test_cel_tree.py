@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.features.parts.cel_tree import parsed
-from shared.features.parts.xds_values import Unrenderable
+from shared.features.parts.cel_tree import Misread, parsed
 from shared.xds.message import build, to_json
 
 
@@ -70,5 +69,5 @@ def test_lines_are_counted() -> None:
 
 @pytest.mark.parametrize("text", ["a +", "l.all(x, x > 0)", "has(a.b) && l.map(x, x)"])
 def test_what_is_none_or_goes_through_a_list_is_refused(text: str) -> None:
-    with pytest.raises(Unrenderable):
+    with pytest.raises(Misread):
         parsed(text)
