@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from shared.features.parts.per_route import off
 from shared.features.parts.xds_values import given, wrapped
 from shared.features.traffic.bandwidth_limit.ir import Bandwidth
@@ -21,15 +23,22 @@ def _limits(route: HttpRoute) -> dict[str, Bandwidth]:
 
 def filters(route: HttpRoute) -> dict[str, Fields]:
     """Name -> HttpFilter that the listener needs because of this route."""
-    return {f"{NAME}/{way}": off(f"{NAME}/{way}", _MESSAGE, {"stat_prefix": _STATS}) for way in _limits(route)}
+    return {f"{NAME}/{way}": _filter(way) for way in _limits(route)}
 
 
 def per_route(route: HttpRoute) -> dict[str, Fields]:
     """Filter name -> Any: how much of this route goes through."""
-    return {f"{NAME}/{way}": pack(_MESSAGE, _config(way, limit)) for way, limit in _limits(route).items()}
+    return {f"{NAME}/{way}": _config(way, limit) for way, limit in _limits(route).items()}
 
 
+@functools.lru_cache(maxsize=16)
+def _filter(way: str) -> Fields:
+    return off(f"{NAME}/{way}", _MESSAGE, {"stat_prefix": _STATS})
+
+
+@functools.lru_cache(maxsize=256)
 def _config(way: str, limit: Bandwidth) -> Fields:
     fields: Fields = {"stat_prefix": _STATS, "enable_mode": way.upper(), "limit_kbps": wrapped(limit.limit_kibps)}
     trailers = limit.response_trailers
-    return fields | ({"enable_response_trailers": True, "response_trailer_prefix": trailers.prefix or ""} if trailers is not None else {})
+    told: Fields = {"enable_response_trailers": True, "response_trailer_prefix": trailers.prefix or ""} if trailers is not None else {}
+    return pack(_MESSAGE, fields | told)

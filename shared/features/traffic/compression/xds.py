@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from shared.features.parts.per_route import off
 from shared.features.parts.xds_values import wrapped
 from shared.features.traffic.compression.ir import Compression
@@ -12,6 +14,7 @@ NAME = "envoy.filters.http.compressor"
 REQUESTED_BY = "accept-encoding"
 """Backends do not see this header, or they would compress what the proxy then leaves alone."""
 _COMPRESSOR = "envoy.extensions.filters.http.compressor.v3"
+_ON = pack(f"{_COMPRESSOR}.CompressorPerRoute", {"overrides": {"response_direction_config": {}}})
 
 
 def _of(route: HttpRoute) -> tuple[Compression, ...]:
@@ -20,13 +23,12 @@ def _of(route: HttpRoute) -> tuple[Compression, ...]:
 
 def filters(route: HttpRoute) -> dict[str, Fields]:
     """Name -> HttpFilter that the listener needs because of this route."""
-    return {_name(each): off(_name(each), f"{_COMPRESSOR}.Compressor", _config(each)) for each in _of(route)}
+    return {_name(each): _filter(each) for each in _of(route)}
 
 
 def per_route(route: HttpRoute) -> dict[str, Fields]:
     """Filter name -> Any: responses of this route are compressed."""
-    on = pack(f"{_COMPRESSOR}.CompressorPerRoute", {"overrides": {"response_direction_config": {}}})
-    return {_name(each): on for each in _of(route)}
+    return {_name(each): _ON for each in _of(route)}
 
 
 def after_route(route: HttpRoute, removed: list[str]) -> Fields:
@@ -38,6 +40,11 @@ def after_route(route: HttpRoute, removed: list[str]) -> Fields:
 
 def _name(of: Compression) -> str:
     return f"{NAME}.{of.type.lower()}"
+
+
+@functools.lru_cache(maxsize=256)
+def _filter(of: Compression) -> Fields:
+    return off(_name(of), f"{_COMPRESSOR}.Compressor", _config(of))
 
 
 def _config(of: Compression) -> Fields:

@@ -11,6 +11,7 @@ from shared.xds.message import Fields, pack
 
 NAME = "envoy.filters.http.fault"
 _MESSAGE = "envoy.extensions.filters.http.fault.v3.HTTPFault"
+_FILTER: dict[str, Fields] = {NAME: {"name": NAME, "typed_config": pack(_MESSAGE)}}
 
 
 def _of(route: HttpRoute) -> FaultInjection | None:
@@ -19,7 +20,7 @@ def _of(route: HttpRoute) -> FaultInjection | None:
 
 def filters(route: HttpRoute) -> dict[str, Fields]:
     """Name -> HttpFilter that the listener needs because of this route."""
-    return {NAME: {"name": NAME, "typed_config": pack(_MESSAGE)}} if _of(route) is not None else {}
+    return _FILTER if _of(route) is not None else {}
 
 
 def per_route(route: HttpRoute) -> dict[str, Fields]:

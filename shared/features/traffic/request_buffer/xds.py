@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from shared.core.quantities import whole
 from shared.features.parts.per_route import off
 from shared.features.parts.xds_values import Unrenderable, wrapped
@@ -28,10 +30,20 @@ def _of(route: HttpRoute) -> RequestBuffer | None:
 def filters(route: HttpRoute) -> dict[str, Fields]:
     """Name -> HttpFilter that the listener needs because of this route."""
     buffer = _of(route)
-    return {NAME: off(NAME, f"{_BUFFER}.Buffer", _limit(buffer))} if buffer is not None else {}
+    return {NAME: _filter(buffer)} if buffer is not None else {}
 
 
 def per_route(route: HttpRoute) -> dict[str, Fields]:
     """Filter name -> Any: how much of a request is held."""
     buffer = _of(route)
-    return {NAME: pack(f"{_BUFFER}.BufferPerRoute", {"buffer": _limit(buffer)})} if buffer is not None else {}
+    return {NAME: _on(buffer)} if buffer is not None else {}
+
+
+@functools.lru_cache(maxsize=256)
+def _filter(buffer: RequestBuffer) -> Fields:
+    return off(NAME, f"{_BUFFER}.Buffer", _limit(buffer))
+
+
+@functools.lru_cache(maxsize=256)
+def _on(buffer: RequestBuffer) -> Fields:
+    return pack(f"{_BUFFER}.BufferPerRoute", {"buffer": _limit(buffer)})
