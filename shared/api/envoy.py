@@ -83,6 +83,12 @@ class GeoIpSpec(Spec, frozen=True):
     provider: GeoIpProviderSpec
 
 
+class LuaSettings(Spec, frozen=True):
+    """What becomes of scripts before proxies get them; it counts before `luaValidation`."""
+
+    validation_type: str | None = None
+
+
 class EnvoyProxySpec(Spec, frozen=True):
     merge_gateways: bool | None = None
     merge_type: str | None = None
@@ -95,6 +101,7 @@ class EnvoyProxySpec(Spec, frozen=True):
     filter_order: tuple[FilterPosition, ...] = ()
     backend_tls: ClientTls | None = msgspec.field(default=None, name="backendTLS")
     dynamic_modules: tuple[ModuleEntrySpec, ...] = ()
+    lua: LuaSettings = LuaSettings()
     lua_validation: str | None = None
     geo_ip: GeoIpSpec | None = msgspec.field(default=None, name="geoIP")
 

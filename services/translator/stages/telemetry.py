@@ -22,7 +22,7 @@ from shared.ir import telemetry as ir
 from shared.ir.gateway import AccessLog, Metrics
 
 UNSUPPORTED = (
-    "spec.lua",
+    "spec.lua.strictValidation",
     "spec.telemetry.metrics.prometheus",
 )
 """Fields of an EnvoyProxy that have no effect yet."""

@@ -137,7 +137,10 @@ def test_lua_is_taken_only_where_nobody_wants_it_tried() -> None:
     script = policy("EnvoyExtensionPolicy", lua=[{"type": "Inline", "inline": "function envoy_on_request(h) end"}])
     world = World(*quickstart(), script)
     assert world.condition(script, "Accepted") == ("False", "Invalid")
-    trusting = World(*quickstart(), script, envoy_proxy={"luaValidation": "Disabled"})
-    assert trusting.condition(script, "Accepted") == ("True", "Accepted")
+    for trust in ({"luaValidation": "Disabled"}, {"luaValidation": "Strict", "lua": {"validationType": "Disabled"}}):
+        trusting = World(*quickstart(), script, envoy_proxy=trust)
+        assert trusting.condition(script, "Accepted") == ("True", "Accepted")
+    careful = World(*quickstart(), script, envoy_proxy={"luaValidation": "Disabled", "lua": {"validationType": "Strict"}})
+    assert careful.condition(script, "Accepted") == ("False", "Invalid")
     forbidding = World(*quickstart(), script, envoy_proxy={"luaValidation": "Disabled"}, disable_lua=True)
     assert forbidding.condition(script, "Accepted") == ("False", "Invalid")

@@ -15,7 +15,7 @@ def translate(spec: LuaSpec, index: int, owner: ObjectRef, validation: str | Non
     name = f"{config_name(owner)}/lua/{index}"
     code = _code(spec, owner, lookup)
     if validation != "Disabled":
-        raise Fault(f"validation of Lua scripts is not supported yet: {name} needs luaValidation Disabled in the EnvoyProxy")
+        raise Fault(f"validation of Lua scripts is not supported yet: {name} needs lua.validationType Disabled in the EnvoyProxy")
     return Lua(name=name, code=code, filter_context=spec.filter_context)
 
 
