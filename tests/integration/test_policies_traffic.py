@@ -347,3 +347,14 @@ async def test_envoy_takes_all_that_cannot_be_seen_from_outside(around: Around) 
     )
     await until(lambda: around.accepted("unseen")[0] == "True", 20)
     assert (await around.becomes(200, "/unseen")).text == "first"
+
+
+async def test_a_request_can_count_for_several(around: Around) -> None:
+    selector = {"headers": [{"name": "x-user", "type": "Distinct"}]}
+    cost = {"request": {"from": "Number", "number": 2}}
+    local = {"rules": [{"clientSelectors": [selector], "limit": {"requests": 5, "unit": "Hour"}, "cost": cost}]}
+    around.policy("costly", rateLimit={"type": "Local", "local": local})
+    await around.becomes(200, "/costly")
+    for user in ("joe", "jane"):
+        answers = [await around.ask("/costly", x_user=user) for _ in range(4)]
+        assert [a.status_code for a in answers] == [200, 200, 429, 429]

@@ -216,7 +216,7 @@ def _counted_here(limits: LocalRateLimit, headers: bool) -> Fields:
         for method in rule.method_matches or (None,):
             masked, address = entry_of(number, "masked-remote-address"), entry_of(number, "remote-address")
             actions = list(_actions(number, rule, method, masked, address))
-            rate: Fields = {"actions": actions}
+            rate: Fields = {"actions": actions} | _cost(rule.request_cost)
             if rule.x_rate_limit_option is not None:
                 rate["x_ratelimit_option"] = _OPTIONS.get(rule.x_rate_limit_option, "UNSPECIFIED")
             rates.append(rate)
