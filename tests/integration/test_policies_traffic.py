@@ -358,3 +358,19 @@ async def test_a_request_can_count_for_several(around: Around) -> None:
     for user in ("joe", "jane"):
         answers = [await around.ask("/costly", x_user=user) for _ in range(4)]
         assert [a.status_code for a in answers] == [200, 200, 429, 429]
+
+
+async def test_what_envoy_refuses_is_told_to_the_policy_and_its_route_goes_on(around: Around) -> None:
+    around.policy("refused", circuitBreaker={"maxConnections": 10})
+    await around.becomes(200, "/refused")
+    around.policy("refused", healthCheck={"active": {"type": "GRPC", "interval": "1s"}})
+
+    def told() -> str:
+        ancestors = around.p.status(ENVOY, "BackendTrafficPolicy", "refused").get("ancestors", ())
+        return next((c["message"] for a in ancestors for c in a["conditions"] if c["type"] == "Programmed" and c["status"] == "False"), "")
+
+    await until(lambda: "HTTP/2 for gRPC" in told(), 20)
+    assert (await around.ask("/refused")).status_code == 200
+    around.policy("refused", circuitBreaker={"maxConnections": 20})
+    await until(lambda: not told(), 20)
+    assert (await around.ask("/refused")).status_code == 200
