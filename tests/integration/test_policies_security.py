@@ -358,6 +358,20 @@ async def test_external_processing(around: Around) -> None:
     await around.becomes(500, "/processed")
 
 
+async def test_lua(around: Around) -> None:
+    script = "function envoy_on_response(h) h:headers():add('x-greeting', 'hello') end"
+    around.policy("lua", "EnvoyExtensionPolicy", lua=[{"type": "Inline", "inline": script}])
+
+    async def greeted() -> bool:
+        return (await around.ask("/lua")).headers.get("x-greeting") == "hello"
+
+    await until(greeted, 20)
+    assert "x-greeting" not in (await around.ask("/good")).headers
+    around.policy("lua", "EnvoyExtensionPolicy", lua=[{"type": "Inline", "inline": script.replace("h:headers()", "io.open('/x')")}])
+    await around.becomes(500, "/lua")
+    await until(lambda: "io is nothing" in around.accepted("lua", "EnvoyExtensionPolicy")[1], 20)
+
+
 async def test_what_is_not_supported_yet_says_so_and_lets_nobody_in(around: Around) -> None:
     around.policy("wasm", "EnvoyExtensionPolicy", wasm=[{"code": {"type": "HTTP", "http": {"url": "https://x/y.wasm"}}}])
     await around.becomes(500, "/wasm")

@@ -133,13 +133,11 @@ def test_references_of_a_merged_policy_count_from_who_wrote_them() -> None:
     assert world.condition(below, "Merged") == ("True", "Merged")
 
 
-def test_lua_is_taken_only_where_nobody_wants_it_tried() -> None:
-    script = policy("EnvoyExtensionPolicy", lua=[{"type": "Inline", "inline": "function envoy_on_request(h) end"}])
-    world = World(*quickstart(), script)
-    assert world.condition(script, "Accepted") == ("False", "Invalid")
-    for trust in ({"luaValidation": "Disabled"}, {"luaValidation": "Strict", "lua": {"validationType": "Disabled"}}):
-        trusting = World(*quickstart(), script, envoy_proxy=trust)
-        assert trusting.condition(script, "Accepted") == ("True", "Accepted")
+def test_a_script_is_looked_at_as_closely_as_the_proxy_says() -> None:
+    script = policy("EnvoyExtensionPolicy", lua=[{"type": "Inline", "inline": "function envoy_on_request(h) h:nothing() end"}])
+    assert World(*quickstart(), script).condition(script, "Accepted") == ("False", "Invalid")
+    for trust in ({"luaValidation": "Disabled"}, {"luaValidation": "Strict", "lua": {"validationType": "InsecureSyntax"}}):
+        assert World(*quickstart(), script, envoy_proxy=trust).condition(script, "Accepted") == ("True", "Accepted")
     careful = World(*quickstart(), script, envoy_proxy={"luaValidation": "Disabled", "lua": {"validationType": "Strict"}})
     assert careful.condition(script, "Accepted") == ("False", "Invalid")
     forbidding = World(*quickstart(), script, envoy_proxy={"luaValidation": "Disabled"}, disable_lua=True)

@@ -1,8 +1,9 @@
-"""Lua scripts. Nothing runs them for a trial yet, so only those are taken that nobody wants to have tried."""
+"""Lua scripts, read through before anybody runs them, unless the EnvoyProxy says otherwise."""
 
 from __future__ import annotations
 
 from shared.core.refs import ObjectRef
+from shared.features.extension.lua.check import script_fault
 from shared.features.extension.lua.ir import Lua
 from shared.features.extension.lua.spec import KEY, LuaSpec
 from shared.features.parts.policy_lookup import Fault, Lookup, any_value, config_name
@@ -14,8 +15,8 @@ def translate(spec: LuaSpec, index: int, owner: ObjectRef, validation: str | Non
         raise Fault("Skipping Lua EnvoyExtensionPolicy as feature is disabled in the Gateway")
     name = f"{config_name(owner)}/lua/{index}"
     code = _code(spec, owner, lookup)
-    if validation != "Disabled":
-        raise Fault(f"validation of Lua scripts is not supported yet: {name} needs lua.validationType Disabled in the EnvoyProxy")
+    if (fault := script_fault(code, validation or "Strict")) is not None:
+        raise Fault(f"validation failed for {name}: {fault}")
     return Lua(name=name, code=code, filter_context=spec.filter_context)
 
 
