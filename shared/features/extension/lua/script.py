@@ -6,15 +6,17 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_ESCAPE = r"\\(?:[abfnrtv\\\"'\n]|\r\n|z\s*|x[0-9a-fA-F]{2}|u\{[0-9a-fA-F]+\}|[01]\d\d|2[0-4]\d|25[0-5]|\d\d?(?!\d))"
+_ESCAPE = r"\\(?:[abfnrtv\\\"'\n]|\r\n|z\s*+|x[0-9a-fA-F]{2}|u\{[0-9a-fA-F]+\}|[01]\d\d|2[0-4]\d|25[0-5]|\d\d?(?!\d))"
 _TOKEN = re.compile(
     rf"""(?P<space>\s+|--\[(?P<c>=*)\[.*?\](?P=c)\]|--(?!\[=*\[)[^\n]*)
     |(?P<string>"(?:[^"\\\n]|{_ESCAPE})*"|'(?:[^'\\\n]|{_ESCAPE})*'|\[(?P<s>=*)\[.*?\](?P=s)\])
-    |(?P<number>(?:0[xX][0-9a-fA-F]*\.?[0-9a-fA-F]+(?:[pP][+-]?\d+)?|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:U?LL|ull|ll|i)?(?!\w))
+    |(?P<number>(?:0[xX](?:[0-9a-fA-F]++\.?[0-9a-fA-F]*+|\.[0-9a-fA-F]++)(?:[pP][+-]?\d++)?|(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?)(?:U?LL|ull|ll|i)?(?!\w))
     |(?P<name>[A-Za-z_]\w*)
-    |(?P<sign>\.\.\.|\.\.|::|[=~<>]=|[-+*/%^\#<>=(){{}}\[\];:,.])""",
+    |(?P<sign>\.\.\.|\.\.|::|[=~<>]=|-(?!-)|\[(?!=*\[)|[+*/%^\#<>=(){{}}\];:,.])""",
     re.VERBOSE | re.DOTALL,
 )
+"""No two ways to read the same text, and none to begin what never ends: a long script costs its length."""
+
 _KEYWORDS = frozenset(
     "and break do else elseif end false for function if in local nil not or repeat return then true until while".split()  # noqa: SIM905
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from shared.features.extension.lua.check import script_fault
@@ -113,3 +115,13 @@ def test_only_what_nobody_wants_checked_may_be_nonsense() -> None:
     assert script_fault(text, "InsecureSyntax") is not None
     assert script_fault("-- envoy_on_request", "Strict") is not None
     assert script_fault("function other() end", "Disabled") is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["x='" + "\\z    " * 20_000, "x=" + "1" * 200_000 + "z", "--[[" * 50_000, "x=[=[" * 50_000, "x=0x" + "a" * 200_000 + "z"]
+)
+def test_no_text_takes_long_to_refuse(text: str) -> None:
+    begun = time.process_time()
+    with pytest.raises(NoScript):
+        read(text)
+    assert time.process_time() - begun < 2
