@@ -73,6 +73,16 @@ def test_keepalives_are_whole_seconds() -> None:
     assert faults.texts == []
 
 
+def test_keepalives_that_no_socket_takes_are_named() -> None:
+    faults = Faults()
+    assert tcp_keepalive.translate(spec(TcpKeepaliveSpec, probes=128, idleTime="0.5s", interval="10h"), faults) == TcpKeepalive()
+    assert faults.texts == [
+        "TCP KeepAlive: Probes value 128 is out of range, must be between 1 and 127",
+        "TCP KeepAlive: IdleTime value 0s is out of range, must be between 1s and 32767s",
+        "TCP KeepAlive: Interval value 36000s is out of range, must be between 1s and 32767s",
+    ]
+
+
 @pytest.mark.parametrize(("window", "number"), [("64Ki", 65536), ("65535", 65535), ("65534", None), ("2Gi", None)])
 def test_windows_of_http_2_have_the_protocols_bounds(window: str, number: int | None) -> None:
     faults = Faults()
