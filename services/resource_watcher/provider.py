@@ -46,6 +46,12 @@ class Provider(Protocol):
     async def run(self, sink: Sink, stop: asyncio.Event) -> None:
         """Delivers updates until `stop`; the sink returns when an update is safely on the bus."""
 
+    def expect(self, refs: frozenset[ObjectRef]) -> None:
+        """Objects of private kinds (Secrets, ConfigMaps) that are referred to already; told before the first `run`."""
+
+    async def want(self, ref: ObjectRef, wanted: bool) -> Mapping[ObjectRef, dict[str, Any]]:
+        """Something refers to a private object, or no longer does. What it holds now, where `run` has not told that already."""
+
     async def write_status(self, ref: ObjectRef, status: dict[str, Any] | None) -> None:
         """Stores an object's merged status where its user looks for it; None removes it."""
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 import structlog
 
-from services.resource_watcher.provider import Problem, Update
+from services.resource_watcher.provider import Problem, Provider, Update
 from services.resource_watcher.stages.objects import Seal
 from services.resource_watcher.stages.outbox import Outbox
 from shared.bus.connection import Bus
@@ -76,11 +76,18 @@ class Publishing:
         if self._synced:
             self._ops.backlog.leave()
 
-    async def follow_wants(self) -> None:
+    @property
+    def wanted(self) -> frozenset[ObjectRef]:
+        """Objects of private kinds that are referred to."""
+        return self._outbox.wanted
+
+    async def follow_wants(self, provider: Provider) -> None:
         """Answers what the translator asks for, until cancelled."""
         async for batch in self._wants:
+            changes = {ObjectRef.from_subject(s): e is not None for s, e in batch.changes.items()}
+            fetched = {ref: found for each, wanted in changes.items() for ref, found in (await provider.want(each, wanted)).items()}
             async with self._lock:
-                changes = {ObjectRef.from_subject(s): e is not None for s, e in batch.changes.items()}
+                self._outbox.update(fetched, {})
                 puts = self._outbox.want(changes)
                 if self._synced:
                     await self._put(puts, trace.new())

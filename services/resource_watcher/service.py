@@ -33,8 +33,11 @@ async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
         publishing = Publishing(bus, epoch, name, sealer.seal, ops)
         try:
             await publishing.open()
+            provider.expect(publishing.wanted)
             ops.details = publishing.status
-            await all_or_stopped(stop, provider.run(publishing.sink, stop), publishing.follow_wants(), write_statuses(bus, provider))
+            await all_or_stopped(
+                stop, provider.run(publishing.sink, stop), publishing.follow_wants(provider), write_statuses(bus, provider)
+            )
         finally:
             await publishing.close()
 

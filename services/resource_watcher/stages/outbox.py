@@ -50,6 +50,10 @@ class Outbox:
             (self._wants.add if wanted else self._wants.discard)(ref)
         return {ref: self._value(ref) for ref in changes if _private(ref) and (ref in self._wants or self.complete)}
 
+    @property
+    def wanted(self) -> frozenset[ObjectRef]:
+        return frozenset(self._wants)
+
     def retain(self, ref: ObjectRef, value: bytes) -> None:
         """What the bus holds of an object that the provider cannot read now: it stands in for the object, and is no absence."""
         if ref not in self._objects and value != ABSENT:

@@ -56,6 +56,12 @@ class FileProvider:
                 await sink(Update(changes, complete, problems, unknown, {ref: self._source(ref) for ref in changes}))
                 self._told = problems
 
+    def expect(self, refs: frozenset[ObjectRef]) -> None:
+        """Files are read whole: there is nothing to fetch."""
+
+    async def want(self, ref: ObjectRef, wanted: bool) -> dict[ObjectRef, dict[str, Any]]:
+        return {}
+
     async def write_status(self, ref: ObjectRef, status: dict[str, Any] | None) -> None:
         await asyncio.to_thread(self._status.write, ref, status)
 

@@ -1,0 +1,28 @@
+"""One API server for all tests of this folder; each test works in a namespace of its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kube.apiserver import CRDS, ApiServer, assets
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    if assets() is None:
+        pytest.skip("KUBEBUILDER_ASSETS names no folder with etcd and kube-apiserver")
+    with ApiServer(tmp_path_factory.mktemp("kube")) as server:
+        server.install(*sorted(CRDS.glob("*.yaml")))
+        yield server
+
+
+@pytest.fixture
+def namespace(cluster: ApiServer) -> str:
+    name = f"test-{next(_NUMBERS)}"
+    cluster.apply("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"test": name}}})
+    return name

@@ -1,0 +1,264 @@
+"""The Kubernetes provider on a real API server: nothing is missed, nothing of others is touched, nothing private is read unasked."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from services.resource_watcher.provider import Update
+from services.resource_watcher.providers.kubernetes import KubernetesProvider
+from shared.core.kinds import KINDS
+from shared.core.refs import ObjectRef
+from shared.kube.client import Kube
+from shared.kube.discovery import find
+from shared.kube.watching import Watcher
+from shared.runtime.config import EnvoyGateway, NamespaceSelector, Provider, Watch
+from shared.runtime.config import KubernetesProvider as KubernetesConfig
+from shared.runtime.settings import Settings
+from shared.testing.wait import until
+from tests.kube.apiserver import ApiServer
+
+pytestmark = pytest.mark.timeout(240)
+
+GATEWAY = "gateway.networking.k8s.io"
+CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
+
+
+class Running:
+    """A provider at work, and what it has told so far."""
+
+    def __init__(self, provider: KubernetesProvider) -> None:
+        self.provider = provider
+        self.objects: dict[ObjectRef, dict[str, Any]] = {}
+        self.updates: list[Update] = []
+
+    async def sink(self, update: Update) -> None:
+        self.updates.append(update)
+        for ref, found in update.changes.items():
+            if found is None:
+                self.objects.pop(ref, None)
+            else:
+                self.objects[ref] = found
+
+    @property
+    def complete(self) -> bool:
+        return any(u.complete for u in self.updates)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    cluster: ApiServer, monkeypatch: pytest.MonkeyPatch, watch: Watch | None = None, *wants: ObjectRef
+) -> AsyncIterator[Running]:
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    config = EnvoyGateway(provider=Provider(type="Kubernetes", kubernetes=KubernetesConfig(watch=watch)))
+    made = Running(KubernetesProvider(Settings(service="resource-watcher", config=config)))
+    made.provider.expect(frozenset(wants))
+    stop = asyncio.Event()
+    task = asyncio.create_task(made.provider.run(made.sink, stop))
+    try:
+        await until(lambda: made.complete or task.done(), 60)
+        if task.done():
+            task.result()
+        yield made
+    finally:
+        stop.set()
+        await task
+
+
+def route(namespace: str, name: str, path: str = "/") -> dict[str, Any]:
+    rule = {"matches": [{"path": {"type": "PathPrefix", "value": path}}], "backendRefs": [{"name": "svc", "port": 80}]}
+    spec = {"parentRefs": [{"name": "gw"}], "rules": [rule]}
+    return {"apiVersion": f"{GATEWAY}/v1", "kind": "HTTPRoute", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+def routes(namespace: str) -> str:
+    return f"/apis/{GATEWAY}/v1/namespaces/{namespace}/httproutes"
+
+
+def ref(namespace: str, name: str) -> ObjectRef:
+    return ObjectRef(GATEWAY, "HTTPRoute", namespace, name)
+
+
+def path_of(found: dict[str, Any]) -> str:
+    value: str = found["spec"]["rules"][0]["matches"][0]["path"]["value"]
+    return value
+
+
+async def test_what_is_there_and_every_change_is_told(cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.apply(routes(namespace), route(namespace, "first"))
+    async with running(cluster, monkeypatch) as r:
+        assert path_of(r.objects[ref(namespace, "first")]) == "/"
+        assert {o.kind for o in r.objects} >= {"Namespace", "Service"}, "what a cluster always has"
+        cluster.apply(routes(namespace), route(namespace, "second", "/2"))
+        await until(lambda: ref(namespace, "second") in r.objects)
+        cluster.apply(routes(namespace), route(namespace, "second", "/3"))
+        await until(lambda: path_of(r.objects[ref(namespace, "second")]) == "/3")
+        cluster.delete(f"{routes(namespace)}/first")
+        await until(lambda: ref(namespace, "first") not in r.objects)
+
+
+async def test_a_list_may_have_many_pages(cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.kube.watching.PAGE", 3)
+    for n in range(10):
+        cluster.apply(routes(namespace), route(namespace, f"r{n}"))
+    async with running(cluster, monkeypatch) as r:
+        assert sum(o.namespace == namespace and o.kind == "HTTPRoute" for o in r.objects) == 10
+
+
+async def test_a_server_that_is_away_is_waited_for_and_nothing_is_missed(
+    cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.apply(routes(namespace), route(namespace, "kept"))
+    cluster.apply(routes(namespace), route(namespace, "goes"))
+    async with running(cluster, monkeypatch) as r:
+        cluster.kill()
+        before = len(r.updates)
+        await asyncio.sleep(0.5)  # how long it is away, not a wait for anything
+        assert all(not any(v is None for v in u.changes.values()) for u in r.updates[before:]), "away is not gone"
+        cluster.start()
+        cluster.delete(f"{routes(namespace)}/goes")
+        cluster.apply(routes(namespace), route(namespace, "new"))
+        await until(lambda: ref(namespace, "new") in r.objects and ref(namespace, "goes") not in r.objects, 60)
+        assert ref(namespace, "kept") in r.objects
+
+
+async def test_a_past_that_is_gone_is_made_up_for_by_a_list(cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """410: what vanished while nobody watched is told as gone, and what is the same is not told again."""
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    for name in ("same", "goes"):
+        cluster.apply(routes(namespace), route(namespace, name))
+    async with await Kube.connect("test") as kube:
+        resource = await find(kube, KINDS[GATEWAY, "HTTPRoute"])
+        assert resource is not None
+        watcher = Watcher(kube, resource, namespace=namespace)
+        async with contextlib.aclosing(watcher.batches()) as batches:
+            first = await anext(batches)
+            assert first.listed
+            assert {c.ref.name for c in first.changes} == {"same", "goes"}
+            cluster.delete(f"{routes(namespace)}/goes")
+            cluster.apply(routes(namespace), route(namespace, "new"))
+            watcher._version = "1"  # so old that the server has forgotten
+            second = await anext(batches)
+            assert second.listed
+            assert {c.ref.name: c.object is None for c in second.changes} == {"goes": True, "new": False}
+
+
+async def test_private_objects_are_read_only_when_something_asks(
+    cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def secret(name: str, value: bytes) -> None:
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}}
+        cluster.apply(f"/api/v1/namespaces/{namespace}/secrets", body | {"data": {"key": base64.b64encode(value).decode()}})
+
+    def at(name: str) -> ObjectRef:
+        return ObjectRef("", "Secret", namespace, name)
+
+    for name in ("wanted", "asked", "nobodys"):
+        secret(name, b"1")
+    async with running(cluster, monkeypatch, None, at("wanted")) as r:
+        assert {o.name for o in r.objects if o.kind == "Secret" and o.namespace == namespace} == {"wanted"}
+        assert await r.provider.want(at("nothing"), True) == {}
+        assert set(await r.provider.want(at("asked"), True)) == {at("asked")}
+        secret("asked", b"2")
+        secret("nobodys", b"2")
+        await until(lambda: r.objects.get(at("asked"), {}).get("data") == {"key": base64.b64encode(b"2").decode()})
+        secret("nothing", b"new")
+        await until(lambda: at("nothing") in r.objects)
+        assert at("nobodys") not in r.objects
+
+
+async def test_a_selector_takes_namespaces_in_and_lets_them_go(cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.apply(routes(namespace), route(namespace, "r"))
+    watch = Watch(type="NamespaceSelector", namespace_selector=NamespaceSelector(match_labels={"ours": namespace}))
+
+    def label(**labels: str) -> None:
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
+        cluster.apply("/api/v1/namespaces", body)
+
+    async with running(cluster, monkeypatch, watch) as r:
+        assert ref(namespace, "r") not in r.objects
+        label(ours=namespace)
+        await until(lambda: ref(namespace, "r") in r.objects)
+        label(other="x")
+        await until(lambda: ref(namespace, "r") not in r.objects)
+
+
+async def test_only_the_named_namespaces_count(cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = f"{namespace}-other"
+    cluster.apply("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other}})
+    for each in (namespace, other):
+        cluster.apply(routes(each), route(each, "r"))
+    async with running(cluster, monkeypatch, Watch(type="Namespaces", namespaces=(namespace,))) as r:
+        assert ref(namespace, "r") in r.objects
+        assert ref(other, "r") not in r.objects
+
+
+async def test_a_status_goes_beside_those_of_others(cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.apply(routes(namespace), route(namespace, "r"))
+
+    def entry(controller: str, reason: str) -> dict[str, Any]:
+        condition = {"type": "Accepted", "status": "True", "reason": reason, "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+        return {"parentRef": {"name": "gw"}, "controllerName": controller, "conditions": [condition]}
+
+    def shown() -> list[tuple[str, str]]:
+        status = cluster.get(f"{routes(namespace)}/r").get("status") or {}
+        return [(p["controllerName"], p["conditions"][0]["reason"]) for p in status.get("parents", ())]
+
+    def foreign(*entries: dict[str, Any]) -> None:
+        answer = cluster.http.patch(
+            f"{routes(namespace)}/r/status", json={"status": {"parents": entries}}, headers={"Content-Type": "application/merge-patch+json"}
+        )
+        assert answer.is_success, answer.text
+
+    foreign(entry("example.com/other", "Theirs"))
+    async with running(cluster, monkeypatch) as r:
+        at = ref(namespace, "r")
+        await r.provider.write_status(at, {"parents": [entry(CONTROLLER, "Ours")]})
+        assert sorted(shown()) == [("example.com/other", "Theirs"), (CONTROLLER, "Ours")]
+        version = cluster.get(f"{routes(namespace)}/r")["metadata"]["resourceVersion"]
+        await r.provider.write_status(at, {"parents": [entry(CONTROLLER, "Ours")]})
+        assert cluster.get(f"{routes(namespace)}/r")["metadata"]["resourceVersion"] == version, "nothing new, nothing written"
+        foreign(entry("example.com/other", "Changed"), entry(CONTROLLER, "Ours"))
+        await r.provider.write_status(at, {"parents": [entry(CONTROLLER, "New")]})
+        assert sorted(shown()) == [("example.com/other", "Changed"), (CONTROLLER, "New")]
+        mine = await r.provider.read_status(at)
+        assert mine is not None
+        assert [p["controllerName"] for p in mine["parents"]] == [CONTROLLER]
+        await r.provider.write_status(at, None)
+        assert shown() == [("example.com/other", "Changed")]
+
+
+async def test_a_kind_that_is_not_installed_is_told_and_found_when_it_comes(
+    cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.resource_watcher.providers.kubernetes.provider.LOOK_AGAIN", 0.2)
+    async with running(cluster, monkeypatch) as r:
+        assert any("ServiceImport" in p.where for p in r.updates[-1].problems)
+        group, plural = "multicluster.x-k8s.io", "serviceimports"
+        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        crd = {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"{plural}.{group}"},
+            "spec": {
+                "group": group,
+                "scope": "Namespaced",
+                "names": {"kind": "ServiceImport", "plural": plural, "singular": "serviceimport"},
+                "versions": [{"name": "v1alpha1", "served": True, "storage": True, "schema": schema}],
+            },
+        }
+        cluster.apply("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+        body = {"apiVersion": f"{group}/v1alpha1", "kind": "ServiceImport", "metadata": {"name": "s", "namespace": namespace}, "spec": {}}
+
+        async def created() -> bool:
+            answer = cluster.http.post(f"/apis/{group}/v1alpha1/namespaces/{namespace}/{plural}", json=body)
+            return answer.is_success
+
+        await until(created, 30)
+        await until(lambda: ObjectRef(group, "ServiceImport", namespace, "s") in r.objects, 30)
+        cluster.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.{group}")
