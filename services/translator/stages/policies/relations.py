@@ -67,7 +67,9 @@ def _of_route(db: Db, policy: ObjectRef, scope: Scope) -> Iterator[Relation]:
         parent = each.parent
         owner = ObjectRef(each.gateway.group, parent.kind or "Gateway", parent.namespace or scope.object.namespace, parent.name)
         at = Scope(owner, parent.section_name)
-        for over in (at, *_parents(db, at)):
+        # a route that names no listener stands before the policies of all that it is at
+        within = () if at.section is not None else (Scope(p.point.owner, p.point.name) for p in each.at)
+        for over in (at, *_parents(db, at), *within):
             if over not in into:
                 yield Relation(policy.kind, over, route)
     for over in into:
