@@ -15,7 +15,7 @@ from shared.bus.connection import Bus
 from shared.bus.resources import PREFIX, SYNC, ResourceWriter
 from shared.bus.table import TableReader, TableWriter, read_all
 from shared.core import names
-from shared.core.kinds import KINDS
+from shared.core.kinds import KINDS, Kinds
 from shared.core.refs import ObjectRef
 from shared.runtime import garbage, trace
 from shared.runtime.ops import Ops
@@ -24,13 +24,13 @@ log = structlog.get_logger("publishing")
 
 SOURCE = "Headgate-Source"
 PROBLEMS = "status.provider"
-_KINDS = tuple(f"{k.group}/{k.kind}" for k in KINDS.values())
 
 
 class Publishing:
     """One term of office: from taking the lease to losing it."""
 
-    def __init__(self, bus: Bus, epoch: int, provider: str, seal: Seal, ops: Ops) -> None:
+    def __init__(self, bus: Bus, epoch: int, provider: str, seal: Seal, ops: Ops, kinds: Kinds = KINDS) -> None:
+        self._kinds = tuple(f"{k.group}/{k.kind}" for k in kinds.values())
         self._bus = bus
         self._epoch = epoch
         self._provider = provider
@@ -107,7 +107,7 @@ class Publishing:
             await self._retain(update.unknown)
         values = {ref.subject(PREFIX): value for ref, value in self._outbox.values().items()}
         await self._writer.replace(values, {trace.HEADER: traceparent}, {s: self._headers(s, traceparent) for s in values})
-        await self._writer.sync(self._epoch, _KINDS)
+        await self._writer.sync(self._epoch, self._kinds)
         self._synced = True
         log.info("listed", objects=len(self._outbox), retained=len(self._retained))
         self._ops.ready()

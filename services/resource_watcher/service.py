@@ -30,7 +30,7 @@ async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
 
     async def term(bus: Bus, epoch: int) -> None:
         provider = door.load(name, settings)
-        publishing = Publishing(bus, epoch, name, sealer.seal, ops)
+        publishing = Publishing(bus, epoch, name, sealer.seal, ops, settings.config.kinds)
         try:
             await publishing.open()
             provider.expect(publishing.wanted)

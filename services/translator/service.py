@@ -11,7 +11,7 @@ import structlog
 
 from services.translator.inbox import Arrived, Inbox
 from services.translator.publishing import Publishing
-from services.translator.settings import TranslatorSettings
+from services.translator.settings import Extensions, TranslatorSettings
 from services.translator.translator import Outputs, Translator
 from shared.bus.connection import Bus
 from shared.core.sealing import Sealer
@@ -50,6 +50,10 @@ def translator_settings(config: EnvoyGateway, namespace: str) -> TranslatorSetti
         per_resource_system_ca_secret=config.runtime_flags.has("PerResourceSystemCASecret"),
         envoy_proxy=config.envoy_proxy,
         rate_limit=rate_limit_service(config.rate_limit, namespace) if config.rate_limit is not None else None,
+        extensions=Extensions(
+            resources=frozenset((k.group, k.kind) for m in config.managers for k in (*m.resources, *m.backend_resources)),
+            policies=frozenset((k.group, k.kind) for m in config.managers for k in m.policy_resources),
+        ),
     )
 
 

@@ -14,6 +14,13 @@ from shared.features.traffic.rate_limit.ir import RateLimitService
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 
 
+class Extensions(msgspec.Struct, frozen=True):
+    """Kinds (group, kind) of extension servers: what routes may refer to as filters or backends, and policies."""
+
+    resources: frozenset[tuple[str, str]] = frozenset()
+    policies: frozenset[tuple[str, str]] = frozenset()
+
+
 class TranslatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The switches of Envoy Gateway's configuration that translation reads; `envoy_proxy` is its default EnvoyProxy spec."""
 
@@ -28,6 +35,7 @@ class TranslatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     per_resource_system_ca_secret: bool = False
     envoy_proxy: dict[str, Any] | None = None
     rate_limit: RateLimitService | None = None
+    extensions: Extensions = Extensions()
 
 
 class Environment(msgspec.Struct, frozen=True):

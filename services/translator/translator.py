@@ -19,8 +19,8 @@ from services.translator.stages.attach import attachments
 from services.translator.stages.gateways import members
 from services.translator.stages.listener_sets import gateway_of
 from services.translator.stages.proxies import fleet_of
-from services.translator.stages.tables import ENVIRONMENT, FAILED, INFRA_STATUS, INVALID, LATE, XDS_STATUS, table_of
-from shared.api.parse import Invalid, parse
+from services.translator.stages.tables import ENVIRONMENT, EXTENSIONS, FAILED, INFRA_STATUS, INVALID, LATE, XDS_STATUS, table_of
+from shared.api.parse import Invalid, parse, parse_extension
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import ABSENT, Collection, Db, Table
 from shared.ir.base import encode
@@ -77,6 +77,7 @@ class Translator:
     ) -> None:
         self.db = Db(outputs=OUTPUTS)
         self.db.apply({ENVIRONMENT: {"": Environment(settings, open_secret, now)}})
+        self._extensions = settings.extensions
         self._clock = clock
         self._answered: set[ObjectRef] = set()
         self._since: dict[ObjectRef, float] = {}
@@ -92,16 +93,25 @@ class Translator:
     def _rows(self, changes: Mapping[ObjectRef, RawObject | None]) -> dict[Table[Any, Any], dict[ObjectRef, Any]]:
         rows: dict[Table[Any, Any], dict[ObjectRef, Any]] = {INVALID: {}}
         for ref, raw in changes.items():
-            table = table_of(ref)
+            table = EXTENSIONS if self._theirs(ref) else table_of(ref)
             if table is None:
                 continue
-            row = None if raw is None else parse(ref, raw)
+            row = None if raw is None else self._parsed(ref, raw)
             bad = isinstance(row, Invalid)
             rows.setdefault(table, {})[ref] = None if bad else row
             rows[INVALID][ref] = row if bad else None
             if table.wanted:
                 self._answered.add(ref)
         return rows
+
+    def _theirs(self, ref: ObjectRef) -> bool:
+        """Whether an object is of an extension server's kind."""
+        return (ref.group, ref.kind) in self._extensions.resources or (ref.group, ref.kind) in self._extensions.policies
+
+    def _parsed(self, ref: ObjectRef, raw: RawObject) -> Any:
+        if self._theirs(ref):
+            return parse_extension(raw, policy=(ref.group, ref.kind) in self._extensions.policies)
+        return parse(ref, raw)
 
     def answer_absent(self, *refs: ObjectRef) -> None:
         """Wanted objects that do not exist; counts at the next `apply`."""

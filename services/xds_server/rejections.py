@@ -180,6 +180,8 @@ class Rejections:
             return (about, _object("ClientTrafficPolicy", *shard.client_policy.split("/", 1)))
         if isinstance(shard, GatewayShard) or key == GATEWAY:
             return (_object("Gateway", *self._gateway.split("/", 1)),) if "/" in self._gateway else ()
+        if tokens[0] == "extension":
+            return ("/".join(tokens[1:5]),)
         return (_object(*tokens[1:4]),) if (tokens[0], len(tokens)) in (("endpoints", 5), ("policy", 4), ("policy", 6)) else ()
 
 

@@ -23,6 +23,7 @@ from shared.api import (
     traffic_policy,
 )
 from shared.api.base import Object
+from shared.api.extension_object import ExtensionObject, extension_object
 from shared.api.gateway import ParentReference
 from shared.api.targets import PolicyObject
 from shared.core.kinds import CERTIFICATES
@@ -92,6 +93,17 @@ def parse(ref: ObjectRef, data: bytes | str | Mapping[str, Any]) -> Object | Inv
             parent_refs=_references(spec.get("parentRefs")),
             target_refs=_targets(spec),
         )
+
+
+def parse_extension(data: bytes | str | Mapping[str, Any], *, policy: bool) -> ExtensionObject | Invalid:
+    """The row of an object of an extension server's kind, taken as it is: nulls and unknown fields are its server's business."""
+    try:
+        raw = msgspec.json.decode(data) if isinstance(data, (bytes, str)) else data
+        if not isinstance(raw, Mapping):
+            return Invalid(message="not an object")
+        return extension_object(raw, policy=policy)
+    except msgspec.MsgspecError as e:
+        return Invalid(message=str(e))
 
 
 def _pruned(value: Any) -> Any:

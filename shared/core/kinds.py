@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 GATEWAY_API = "gateway.networking.k8s.io"
@@ -12,12 +13,16 @@ CERTIFICATES = "certificates.k8s.io"
 
 
 class KindInfo(NamedTuple):
-    """`wanted`: only objects that something refers to leave the provider (Secrets and ConfigMaps may be many, and private)."""
+    """`wanted`: only objects that something refers to leave the provider (Secrets and ConfigMaps may be many, and private).
+
+    `version`: the one in which an API server is asked for it; '': the one that the server likes best.
+    """
 
     group: str
     kind: str
     namespaced: bool = True
     wanted: bool = False
+    version: str = ""
 
 
 _ALL = (
@@ -48,4 +53,6 @@ _ALL = (
     KindInfo("", "Secret", wanted=True),
     KindInfo("", "ConfigMap", wanted=True),
 )
-KINDS = {(k.group, k.kind): k for k in _ALL}
+Kinds = Mapping[tuple[str, str], KindInfo]
+"""By group and kind. The static configuration may add to Headgate's own."""
+KINDS: Kinds = {(k.group, k.kind): k for k in _ALL}

@@ -25,6 +25,7 @@ from shared.ir.policy import PolicyShard
 from shared.ir.shards import GATEWAY, cluster_key
 from shared.ir.tcp import TcpListener, TcpRoute, TcpRouteShard, TcpTls
 from shared.ir.udp import UdpListener, UdpRouteShard
+from shared.ir.unstructured import ExtensionShard, Refs, UnstructuredRef
 
 S = TypeVar("S", bound=IR)
 _PASSES: tuple[type[IR], ...] = (HttpRouteShard, TcpRouteShard, UdpRouteShard)
@@ -66,7 +67,7 @@ def weights(destination: Destination) -> Weights:
     """The split of a joined destination; a setting without a weight counts nowhere, as in Envoy Gateway."""
     split = [sum(ref.weight or 0 for ref in destination.backend_cluster_refs), 0, 0]
     for s in destination.settings:
-        kind = 1 if s.invalid else 0 if s.is_dynamic_resolver or s.endpoints else 2
+        kind = 1 if s.invalid else 0 if s.is_dynamic_resolver or s.is_custom_backend or s.endpoints else 2
         split[kind] += s.weight or 0
     return Weights(valid=split[0], invalid=split[1], no_endpoints=split[2])
 
@@ -171,6 +172,16 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
         shard = shards.get(key)
         return shard if isinstance(shard, PolicyShard) else None
 
+    def objects(refs: Refs) -> Refs:
+        found = (shards.get(each.ref) for each in refs)
+        return tuple(UnstructuredRef(object=each.object) for each in found if isinstance(each, ExtensionShard))
+
+    def with_objects(route: HttpRoute) -> HttpRoute:
+        if not (route.extension_refs or route.extension_server_policies):
+            return route
+        own, policies = objects(route.extension_refs), objects(route.extension_server_policies)
+        return replace(route, extension_refs=own, extension_server_policies=policies)
+
     listeners = []
     for key in gateway.http_listeners:
         listener = shards.get(key)
@@ -182,15 +193,17 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
                 known = knows_places(listener, gateway.geo_ip_provider)
                 listener = replace(listener, geo_ip_provider=gateway.geo_ip_provider if known else None)
                 whole = [r if known or not asks_places(r) else answering_500(r) for r in whole]
-            shown = tuple(answering_500(r) for r in whole) if listener.refused else tuple(whole)
-            listeners.append(replace(listener, policies=None, refused=False, client_policy="", routes=shown))
+            shown = tuple(with_objects(answering_500(r) if listener.refused else r) for r in whole)
+            refs = objects(listener.extension_refs)
+            listeners.append(replace(listener, policies=None, refused=False, client_policy="", routes=shown, extension_refs=refs))
     tcp = []
     for key in gateway.tcp_listeners:
         stream = shards.get(key)
         if isinstance(stream, TcpListener):
             chosen = ordered_tcp(route_shards(shards, key, TcpRouteShard)) if not stream.refused else ()
             forwarded = (with_stream_policies(resolved_tcp(r, stream, endpoints), stream.policies, policy) for r in chosen)
-            tcp.append(replace(stream, policies=None, refused=False, client_policy="", routes=tuple(forwarded)))
+            refs = objects(stream.extension_refs)
+            tcp.append(replace(stream, policies=None, refused=False, client_policy="", routes=tuple(forwarded), extension_refs=refs))
     udp = []
     for key in gateway.udp_listeners:
         datagrams = shards.get(key)
@@ -199,7 +212,7 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
             if route is not None:
                 route = replace(route, destination=usable(route.destination, endpoints))
                 route = with_stream_policies(route, datagrams.policies, policy)
-            udp.append(replace(datagrams, policies=None, route=route))
+            udp.append(replace(datagrams, policies=None, route=route, extension_refs=objects(datagrams.extension_refs)))
     resources = gateway.global_resources
     if resources is not None and resources.proxy_service_cluster is not None:
         resources = replace(resources, proxy_service_cluster=joined(resources.proxy_service_cluster, endpoints))
@@ -220,4 +233,5 @@ def assemble(shards: Mapping[str, IR]) -> Xds:
         udp=tuple(udp),
         backend_clusters=tuple(with_cluster_policies(c, policy) for c in _shared_clusters(shards, endpoints)),
         envoy_patch_policies=tuple(p.policy for p in patches),
+        extension_server_policies=objects(gateway.extension_server_policies),
     )

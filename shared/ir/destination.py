@@ -67,6 +67,7 @@ class DestinationSetting(IR, frozen=True):
     backend_cluster: str = ""
     invalid: bool = False
     is_dynamic_resolver: bool = False
+    is_custom_backend: bool = False
     force_http1_upstream: bool = False
     filters: BackendFilters | None = None
     prefer_local: PreferLocal | None = None

@@ -13,6 +13,7 @@ from shared.ir.tcp import TcpListener
 from shared.ir.telemetry import AlsAccessLog, FilterPosition, HealthCheckLog, OpenTelemetryAccessLog, Tracing
 from shared.ir.tls import TlsCertificate
 from shared.ir.udp import UdpListener
+from shared.ir.unstructured import Refs
 
 
 class TextAccessLog(IR, frozen=True):
@@ -75,6 +76,7 @@ class GatewayShard(IR, frozen=True):
     http_listeners: tuple[str, ...] = ()
     tcp_listeners: tuple[str, ...] = ()
     udp_listeners: tuple[str, ...] = ()
+    extension_server_policies: Refs = ()
 
 
 class Xds(IR, frozen=True):
@@ -92,3 +94,4 @@ class Xds(IR, frozen=True):
     udp: tuple[UdpListener, ...] = ()
     backend_clusters: tuple[BackendCluster, ...] = ()
     envoy_patch_policies: tuple[EnvoyPatchPolicy, ...] = ()
+    extension_server_policies: Refs = ()

@@ -32,6 +32,7 @@ from shared.ir.policy import Policies
 from shared.ir.security import SecurityFeatures
 from shared.ir.tls import ListenerTls
 from shared.ir.traffic import Traffic
+from shared.ir.unstructured import Refs
 
 
 class SessionCookie(IR, frozen=True):
@@ -80,6 +81,8 @@ class HttpRoute(IR, frozen=True):
     use_client_protocol: bool = False
     stat_name: str | None = None
     policies: Policies | None = None
+    extension_refs: Refs = ()
+    extension_server_policies: Refs = ()
 
 
 class HttpListener(ClientSettings, frozen=True, kw_only=True):
@@ -113,6 +116,7 @@ class HttpListener(ClientSettings, frozen=True, kw_only=True):
     preserve_route_order: bool = False
     policies: Policies | None = None
     refused: bool = False
+    extension_refs: Refs = ()
     routes: tuple[HttpRoute, ...] = ()
 
 

@@ -16,6 +16,7 @@ from shared.ir.patch import PatchShard
 from shared.ir.policy import PolicyShard
 from shared.ir.tcp import TcpListener, TcpRouteShard
 from shared.ir.udp import UdpListener, UdpRouteShard
+from shared.ir.unstructured import ExtensionShard
 
 Shard = (
     GatewayShard
@@ -29,6 +30,7 @@ Shard = (
     | BackendCluster
     | PolicyShard
     | PatchShard
+    | ExtensionShard
 )
 
 GATEWAY = "gateway"
@@ -76,6 +78,11 @@ def policy_key(policy: ObjectRef, over: ObjectRef | None = None) -> str:
     return names.join("policy", policy.kind, policy.namespace, policy.name, *((over.namespace, over.name) if over is not None else ()))
 
 
+def extension_key(of: ObjectRef) -> str:
+    """Key of the shard of an extension server's object."""
+    return names.join("extension", of.group, of.kind, of.namespace, of.name)
+
+
 def shard_type(key: str) -> type[IR]:
     """The struct that stands under a key; KeyError for a key of no known shape."""
     tokens = key.split(".")
@@ -95,6 +102,7 @@ _TYPES: dict[tuple[str, int], type[IR]] = {
     ("udp", 5): UdpRouteShard,
     ("endpoints", 5): EndpointsShard,
     ("clusters", 6): BackendCluster,
+    ("extension", 5): ExtensionShard,
     ("policy", 4): PolicyShard,
     ("policy", 6): PolicyShard,
 }

@@ -16,6 +16,7 @@ from shared.ir.metadata import ResourceMetadata
 from shared.ir.policy import Policies
 from shared.ir.tls import ListenerTls
 from shared.ir.traffic import ClusterTraffic
+from shared.ir.unstructured import Refs
 
 
 class TlsInspector(IR, frozen=True):
@@ -56,6 +57,7 @@ class TcpListener(ClientSettings, frozen=True, kw_only=True):
     tls: ListenerTls | None = None
     policies: Policies | None = None
     refused: bool = False
+    extension_refs: Refs = ()
     routes: tuple[TcpRoute, ...] = ()
 
 

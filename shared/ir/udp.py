@@ -10,6 +10,7 @@ from shared.ir.http import RouteOrder
 from shared.ir.metadata import ResourceMetadata
 from shared.ir.policy import Policies
 from shared.ir.traffic import ClusterTraffic
+from shared.ir.unstructured import Refs
 
 
 class UdpRoute(ClusterTraffic, frozen=True):
@@ -28,6 +29,7 @@ class UdpListener(IR, frozen=True):
     ip_family: Literal["IPv4", "IPv6", "DualStack"] | None = None
     metadata: ResourceMetadata | None = None
     policies: Policies | None = None
+    extension_refs: Refs = ()
     route: UdpRoute | None = None
 
 

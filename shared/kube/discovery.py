@@ -50,8 +50,14 @@ class _Resources(msgspec.Struct):
 
 
 async def find(kube: Kube, info: KindInfo) -> Resource | None:
-    """The kind in the version that the server likes best of those that have it. Raises Refused (but for absence), Unreachable."""
+    """The kind in the version that is asked for, or in the one that the server likes best of those that have it.
+
+    Raises Refused (but for absence), Unreachable.
+    """
+    asked = f"{info.group}/{info.version}"
     for version in await _versions(kube, info.group):
+        if info.version and version != asked:
+            continue
         base = f"/apis/{version}" if info.group else f"/api/{version}"
         found = msgspec.json.decode(await kube.get(base), type=_Resources).resources
         names = {r.name for r in found}

@@ -6,11 +6,16 @@ object specs, an EnvoyProxy spec) are kept as plain data and judged there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import msgspec
 
 from shared.bus.settings import BusSettings
+from shared.core.kinds import KindInfo
+from shared.runtime import extensions
+from shared.runtime.extensions import ExtensionManager
+from shared.runtime.part import Part
 
 API_VERSION: Final = "gateway.envoyproxy.io/v1alpha1"
 CONTROLLER_NAME = "gateway.envoyproxy.io/gatewayclass-controller"
@@ -18,58 +23,54 @@ CONTROLLER_NAME = "gateway.envoyproxy.io/gatewayclass-controller"
 Level = Literal["debug", "info", "warn", "error"]
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
-    """Base: an unknown field is an error."""
-
-
-class GatewaySection(_Part, frozen=True):
+class GatewaySection(Part, frozen=True):
     controller_name: str = CONTROLLER_NAME
 
 
-class FileResource(_Part, frozen=True):
+class FileResource(Part, frozen=True):
     paths: tuple[str, ...]
 
 
-class NamespaceSelector(_Part, frozen=True):
-    match_labels: dict[str, str] = {}
+class NamespaceSelector(Part, frozen=True):
+    match_labels: dict[str, str] = msgspec.field(default_factory=dict)
     match_expressions: tuple[dict[str, Any], ...] = ()
 
 
-class Watch(_Part, frozen=True):
+class Watch(Part, frozen=True):
     type: Literal["Namespaces", "NamespaceSelector"]
     namespaces: tuple[str, ...] = ()
     namespace_selector: NamespaceSelector | None = None
 
 
-class LeaderElection(_Part, frozen=True):
+class LeaderElection(Part, frozen=True):
     lease_duration: str | None = None
     renew_deadline: str | None = None
     retry_period: str | None = None
     disable: bool = False
 
 
-class ClientRateLimit(_Part, frozen=True):
+class ClientRateLimit(Part, frozen=True):
     qps: int | None = None
     burst: int | None = None
 
 
-class KubernetesClient(_Part, frozen=True):
+class KubernetesClient(Part, frozen=True):
     rate_limit: ClientRateLimit | None = None
 
 
-class DeployMode(_Part, frozen=True):
+class DeployMode(Part, frozen=True):
     type: Literal["ControllerNamespace", "GatewayNamespace"] = "ControllerNamespace"
 
 
-class ShutdownManager(_Part, frozen=True):
+class ShutdownManager(Part, frozen=True):
     image: str | None = None
 
 
-class TopologyInjector(_Part, frozen=True):
+class TopologyInjector(Part, frozen=True):
     disabled: bool = False
 
 
-class KubernetesResource(_Part, frozen=True):
+class KubernetesResource(Part, frozen=True):
     watch: Watch | None = None
     leader_election: LeaderElection | None = None
     client: KubernetesClient | None = None
@@ -85,13 +86,13 @@ class KubernetesProvider(KubernetesResource, frozen=True):
     proxy_topology_injector: TopologyInjector | None = None
 
 
-class ResourceProvider(_Part, frozen=True):
+class ResourceProvider(Part, frozen=True):
     type: Literal["File", "Kubernetes"]
     file: FileResource | None = None
     kubernetes: KubernetesResource | None = None
 
 
-class HostInfrastructure(_Part, frozen=True):
+class HostInfrastructure(Part, frozen=True):
     """Folders: certificates under config_home, what runs under state_home."""
 
     config_home: str | None = None
@@ -100,7 +101,7 @@ class HostInfrastructure(_Part, frozen=True):
     runtime_dir: str | None = None
 
 
-class InfrastructureProvider(_Part, frozen=True):
+class InfrastructureProvider(Part, frozen=True):
     """`type` is the name of an entry point in the group `headgate.infrastructure`."""
 
     type: str
@@ -108,50 +109,50 @@ class InfrastructureProvider(_Part, frozen=True):
     remote: dict[str, Any] | None = None
 
 
-class CustomProvider(_Part, frozen=True):
+class CustomProvider(Part, frozen=True):
     resource: ResourceProvider
     infrastructure: InfrastructureProvider | None = None
 
 
-class Provider(_Part, frozen=True):
+class Provider(Part, frozen=True):
     type: Literal["Kubernetes", "Custom"]
     kubernetes: KubernetesProvider | None = None
     custom: CustomProvider | None = None
 
 
-class Logging(_Part, frozen=True):
+class Logging(Part, frozen=True):
     """Levels by component: `default`, or one of Envoy Gateway's (provider, gateway-api, xds-server, infrastructure …)."""
 
-    level: dict[str, Level] = {}
+    level: dict[str, Level] = msgspec.field(default_factory=dict)
     encoder: Literal["Text", "JSON"] | None = None
 
 
-class AdminAddress(_Part, frozen=True):
+class AdminAddress(Part, frozen=True):
     host: str = "127.0.0.1"
     port: int = 19000
 
 
-class Admin(_Part, frozen=True):
+class Admin(Part, frozen=True):
     address: AdminAddress = AdminAddress()
     enable_dump_config: bool = False
     enable_pprof: bool = False
 
 
-class Prometheus(_Part, frozen=True):
+class Prometheus(Part, frozen=True):
     disable: bool = False
 
 
-class MetricsSection(_Part, frozen=True):
+class MetricsSection(Part, frozen=True):
     prometheus: Prometheus = Prometheus()
     sinks: tuple[dict[str, Any], ...] = ()
 
 
-class TelemetrySection(_Part, frozen=True):
+class TelemetrySection(Part, frozen=True):
     metrics: MetricsSection = MetricsSection()
     traces: dict[str, Any] | None = None
 
 
-class XdsServerSection(_Part, frozen=True):
+class XdsServerSection(Part, frozen=True):
     """Ages are Go durations; sizes Kubernetes quantities."""
 
     max_connection_age: str | None = None
@@ -159,7 +160,7 @@ class XdsServerSection(_Part, frozen=True):
     max_receive_message_size: str | None = None
 
 
-class RateLimitSection(_Part, frozen=True):
+class RateLimitSection(Part, frozen=True):
     """Global rate limits are on where this stands. `backend` and `telemetry` are for whoever runs the service that counts.
 
     `timeout` is a Go duration. Headgate's own: `url` is where a service answers that Headgate does not run (grpc:// in plain,
@@ -174,7 +175,7 @@ class RateLimitSection(_Part, frozen=True):
     config_port: int = 18001
 
 
-class ExtensionApis(_Part, frozen=True):
+class ExtensionApis(Part, frozen=True):
     enable_envoy_patch_policy: bool = False
     enable_backend: bool = False
     disable_lua: bool | None = None
@@ -187,11 +188,11 @@ class ExtensionApis(_Part, frozen=True):
         return not self.enable_lua and self.disable_lua is not False
 
 
-class GatewayApi(_Part, frozen=True):
+class GatewayApi(Part, frozen=True):
     enabled: tuple[str, ...] = ()
 
 
-class RuntimeFlags(_Part, frozen=True):
+class RuntimeFlags(Part, frozen=True):
     enabled: tuple[Literal["XDSNameSchemeV2", "EndpointSliceIndex", "PerResourceSystemCASecret"], ...] = ()
     disabled: tuple[Literal["XDSNameSchemeV2", "EndpointSliceIndex", "PerResourceSystemCASecret"], ...] = ()
 
@@ -200,7 +201,7 @@ class RuntimeFlags(_Part, frozen=True):
         return flag in self.enabled and flag not in self.disabled
 
 
-class EnvoyGateway(_Part, frozen=True):
+class EnvoyGateway(Part, frozen=True):
     """The whole file. Absent sections mean Envoy Gateway's defaults."""
 
     api_version: Literal["gateway.envoyproxy.io/v1alpha1"] = API_VERSION
@@ -213,10 +214,20 @@ class EnvoyGateway(_Part, frozen=True):
     telemetry: TelemetrySection = TelemetrySection()
     xds_server: XdsServerSection = XdsServerSection()
     rate_limit: RateLimitSection | None = None
-    extension_manager: dict[str, Any] | None = None
-    extension_managers: tuple[dict[str, Any], ...] = ()
+    extension_manager: ExtensionManager | None = None
+    extension_managers: tuple[ExtensionManager, ...] | None = None
     extension_apis: ExtensionApis = ExtensionApis()
     gateway_api: GatewayApi = msgspec.field(default=GatewayApi(), name="gatewayAPI")
     runtime_flags: RuntimeFlags = RuntimeFlags()
     envoy_proxy: dict[str, Any] | None = None
     bus: BusSettings = BusSettings()
+
+    @property
+    def managers(self) -> tuple[ExtensionManager, ...]:
+        """All extension servers, in the order in which they are asked."""
+        return extensions.managers(self.extension_manager, self.extension_managers or ())
+
+    @property
+    def kinds(self) -> Mapping[tuple[str, str], KindInfo]:
+        """All kinds that a provider has to find, by group and kind."""
+        return extensions.known_kinds(self.managers)

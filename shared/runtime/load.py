@@ -11,6 +11,7 @@ import msgspec
 import yaml
 
 from shared.core import durations
+from shared.runtime import extensions
 from shared.runtime.config import EnvoyGateway
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`(?: - at `\$?\.?(?P<at>[^`]*)`)?")
@@ -88,6 +89,8 @@ def _check(config: EnvoyGateway, where: str) -> None:
             raise ConfigError(f"{where}: provider.custom.resource.file.paths: expected at least one folder or file")
     if provider.type == "Kubernetes" and provider.custom is not None:
         raise ConfigError(f"{where}: provider.custom: not expected, because provider.type is Kubernetes")
+    for fault in extensions.faults(config.extension_manager, config.extension_managers):
+        raise ConfigError(f"{where}: {fault}")
     for field in ("max_connection_age", "max_connection_age_grace"):
         value = getattr(config.xds_server, field)
         if value is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterable
 from typing import Any
 
 from services.resource_watcher.stages.statuses import bounded
-from services.translator.settings import TranslatorSettings
+from services.translator.settings import Extensions, TranslatorSettings
+from services.translator.stages.tables import OWNER_NAME, OWNER_NAMESPACE
 from services.translator.translator import Outputs, Translator
 from shared.core.refs import ObjectRef
 from shared.features.traffic.rate_limit.ir import RateLimitService
@@ -28,9 +30,22 @@ def ref_of(obj: dict[str, Any]) -> ObjectRef:
     return ObjectRef(group, obj["kind"], obj["metadata"].get("namespace") or "", obj["metadata"]["name"])
 
 
-def settings_of(settings: dict[str, Any]) -> TranslatorSettings:
+def _extensions(settings: dict[str, Any], objects: list[dict[str, Any]]) -> Extensions:
+    """Cases name what routes may refer to; whatever else is unknown there is a policy."""
+    manager = settings.get("extensionManager")
+    if manager is None:
+        return Extensions()
+    resources = frozenset((k["group"], k["kind"]) for field in ("resources", "backendResources") for k in manager.get(field) or ())
+    groups = {group for group, _ in resources}
+    others = {(ref.group, ref.kind) for ref in map(ref_of, objects) if ref.group in groups} - resources
+    return Extensions(resources, frozenset(others))
+
+
+def settings_of(settings: dict[str, Any], objects: list[dict[str, Any]] = ()) -> TranslatorSettings:  # type: ignore[assignment]
+    # cases with an extension manager were recorded by a controller that was told no namespace
+    namespace = "" if settings.get("extensionManager") is not None else settings.get("controllerNamespace") or "envoy-gateway-system"
     return TranslatorSettings(
-        controller_namespace=settings.get("controllerNamespace") or "envoy-gateway-system",
+        controller_namespace=namespace,
         gateway_namespace_mode=bool(settings.get("gatewayNamespaceMode")),
         running_on_host=bool(settings.get("runningOnHost")),
         backend=bool(settings.get("backend")),
@@ -39,6 +54,7 @@ def settings_of(settings: dict[str, Any]) -> TranslatorSettings:
         sds=bool(settings.get("sds")),
         per_resource_system_ca_secret=bool(settings.get("perResourceSystemCASecret")),
         envoy_proxy=settings.get("envoyProxy"),
+        extensions=_extensions(settings, objects),
         rate_limit=RateLimitService(host="envoy-ratelimit.envoy-gateway-system.svc.cluster.local", port=8081),
     )
 
@@ -79,9 +95,51 @@ def with_names(obj: dict[str, Any]) -> dict[str, Any]:
     return {**obj, "spec": as_go_reads(obj["spec"])} if obj["kind"] in ("SecurityPolicy", "EnvoyExtensionPolicy") else obj
 
 
+def _own_services(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The fleets' own Services, which cases with an extension manager were recorded with, in no namespace, but do not show."""
+    out: list[dict[str, Any]] = []
+    for gateway in (o["metadata"] for o in objects if o["kind"] == "Gateway"):
+        at = f"{gateway['namespace']}/{gateway['name']}"
+        name = f"envoy-{at.replace('/', '-')}-{hashlib.sha256(at.encode()).hexdigest()[:8]}"
+        owner = {OWNER_NAMESPACE: gateway["namespace"], OWNER_NAME: gateway["name"]}
+        ports = [{"name": "http", "port": 8080, "protocol": "TCP"}]
+        out.append({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": owner}, "spec": {"ports": ports}})
+        meta = {"name": name, "labels": {"kubernetes.io/service-name": name}}
+        own = [{"addresses": ["7.6.5.4"], "zone": "zone1", "conditions": {"ready": True}}]
+        group = "discovery.k8s.io/v1"
+        made = {"apiVersion": group, "kind": "EndpointSlice", "metadata": meta, "addressType": "IPv4", "ports": ports, "endpoints": own}
+        out.append(made)
+    return out
+
+
+def _show_policy_statuses(xds: dict[str, Any], statuses: list[dict[str, Any]]) -> None:
+    """Envoy Gateway's IR shows extension servers' policies with their statuses; ours keeps statuses apart, so the two are joined here."""
+    known = {(s["kind"], s["namespace"], s["name"]): s["status"] for s in statuses if s["status"].get("ancestors")}
+    todo: list[Any] = list(xds.values())
+    while todo:
+        each = todo.pop()
+        if isinstance(each, list):
+            todo += each
+        elif isinstance(each, dict):
+            found = each.get("object")
+            if isinstance(found, dict):
+                status = known.get((found["kind"], found["metadata"].get("namespace", ""), found["metadata"]["name"]))
+                if status is not None:
+                    found["status"] = {"ancestors": [_untimed(a) for a in status["ancestors"]]}
+            todo += each.values()
+
+
+def _untimed(ancestor: dict[str, Any]) -> dict[str, Any]:
+    shown = ("type", "status", "reason", "message")
+    conditions = [{k: c[k] for k in shown} | {"lastTransitionTime": None} for c in ancestor["conditions"]]
+    return {**ancestor, "conditions": conditions}
+
+
 def translated(objects: list[dict[str, Any]], settings: dict[str, Any]) -> Outputs:
     """Everything that a fresh translator makes of the objects, every wanted object that is not among them being absent."""
-    translator = Translator(settings_of(settings), open_plain)
+    if settings.get("extensionManager") is not None:
+        objects = objects + _own_services(objects)
+    translator = Translator(settings_of(settings, objects), open_plain)
     outputs = translator.apply({ref_of(o): with_names(o) for o in with_ages(objects)})
     while missing := frozenset().union(*outputs.pending.values()):
         translator.answer_absent(*missing)
@@ -112,6 +170,7 @@ def translate(objects: list[dict[str, Any]], settings: dict[str, Any]) -> dict[s
         ir.get("envoyPatchPolicies", []).sort(key=lambda each: written.index(each["name"]))
         for each in ir.get("envoyPatchPolicies", ()):
             each["status"] = patches[each["namespace"], each["name"]]
+    _show_policy_statuses(xds, statuses)
     return {"xdsIR": xds, "infraIR": infra, "status": statuses}
 
 
@@ -143,6 +202,9 @@ def merged_statuses(parts: Iterable[StatusPart | None], objects: list[dict[str, 
         order = specs.get(ref, {}).get("parentRefs") or []
         if "parents" in status:
             status["parents"].sort(key=lambda p: order.index(p["parentRef"]) if p["parentRef"] in order else len(order))
+        if "ancestors" in status:
+            targets = [t["name"] for t in specs.get(ref, {}).get("targetRefs") or [] if isinstance(t, dict)]
+            status["ancestors"].sort(key=lambda a: targets.index(a["ancestorRef"]["name"]) if a["ancestorRef"]["name"] in targets else 0)
         found.append({"kind": ref.kind, "namespace": ref.namespace, "name": ref.name, "status": bounded(json.loads(encode(status)))})
     # a policy that concerns nobody is told nothing; cases show that as an empty status
     silent = (ref for ref in specs if ref.kind.endswith("Policy") and ref not in by_ref)

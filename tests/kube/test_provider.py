@@ -19,6 +19,7 @@ from shared.kube.discovery import find
 from shared.kube.watching import Watcher
 from shared.runtime.config import EnvoyGateway, NamespaceSelector, Provider, Watch
 from shared.runtime.config import KubernetesProvider as KubernetesConfig
+from shared.runtime.extensions import ExtensionManager, GroupVersionKind
 from shared.runtime.settings import Settings
 from shared.testing.wait import until
 from tests.kube.apiserver import ApiServer
@@ -27,6 +28,26 @@ pytestmark = pytest.mark.timeout(240)
 
 GATEWAY = "gateway.networking.k8s.io"
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
+
+
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def crd(group: str, kind: str, plural: str, *versions: str) -> dict[str, Any]:
+    """A definition that takes anything; the first version is the one that is stored."""
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    each = {"served": True, "schema": schema, "subresources": {"status": {}}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
+            "versions": [each | {"name": v, "storage": v == versions[0]} for v in versions],
+        },
+    }
 
 
 class Running:
@@ -52,10 +73,15 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(
-    cluster: ApiServer, monkeypatch: pytest.MonkeyPatch, watch: Watch | None = None, *wants: ObjectRef
+    cluster: ApiServer,
+    monkeypatch: pytest.MonkeyPatch,
+    watch: Watch | None = None,
+    *wants: ObjectRef,
+    extension: ExtensionManager | None = None,
 ) -> AsyncIterator[Running]:
     monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
-    config = EnvoyGateway(provider=Provider(type="Kubernetes", kubernetes=KubernetesConfig(watch=watch)))
+    provider = Provider(type="Kubernetes", kubernetes=KubernetesConfig(watch=watch))
+    config = EnvoyGateway(provider=provider, extension_manager=extension)
     made = Running(KubernetesProvider(Settings(service="resource-watcher", config=config)))
     made.provider.expect(frozenset(wants))
     stop = asyncio.Event()
@@ -240,19 +266,7 @@ async def test_a_kind_that_is_not_installed_is_told_and_found_when_it_comes(
     async with running(cluster, monkeypatch) as r:
         assert any("ServiceImport" in p.where for p in r.updates[-1].problems)
         group, plural = "multicluster.x-k8s.io", "serviceimports"
-        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-        crd = {
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": f"{plural}.{group}"},
-            "spec": {
-                "group": group,
-                "scope": "Namespaced",
-                "names": {"kind": "ServiceImport", "plural": plural, "singular": "serviceimport"},
-                "versions": [{"name": "v1alpha1", "served": True, "storage": True, "schema": schema}],
-            },
-        }
-        cluster.apply("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+        cluster.apply(CRDS, crd(group, "ServiceImport", plural, "v1alpha1"))
         body = {"apiVersion": f"{group}/v1alpha1", "kind": "ServiceImport", "metadata": {"name": "s", "namespace": namespace}, "spec": {}}
 
         async def created() -> bool:
@@ -261,4 +275,30 @@ async def test_a_kind_that_is_not_installed_is_told_and_found_when_it_comes(
 
         await until(created, 30)
         await until(lambda: ObjectRef(group, "ServiceImport", namespace, "s") in r.objects, 30)
-        cluster.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.{group}")
+        cluster.delete(f"{CRDS}/{plural}.{group}")
+
+
+async def test_kinds_of_extension_servers_are_found_and_told_their_status(
+    cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the version that the configuration names, whatever the server likes best."""
+    monkeypatch.setattr("services.resource_watcher.providers.kubernetes.provider.LOOK_AGAIN", 0.2)
+    group, plural = "example.io", "policies"
+    kind = GroupVersionKind(group=group, version="v1alpha1", kind="Policy")
+    cluster.apply(CRDS, crd(group, "Policy", plural, "v1", "v1alpha1"))
+    body = {"apiVersion": f"{group}/v1", "kind": "Policy", "metadata": {"name": "p", "namespace": namespace}, "spec": {"any": [1]}}
+    at = ObjectRef(group, "Policy", namespace, "p")
+
+    async def created() -> bool:
+        return cluster.http.post(f"/apis/{group}/v1/namespaces/{namespace}/{plural}", json=body).is_success
+
+    await until(created, 30)
+    async with running(cluster, monkeypatch, extension=ExtensionManager(policy_resources=(kind,))) as r:
+        await until(lambda: at in r.objects, 30)
+        assert r.objects[at]["apiVersion"] == f"{group}/v1alpha1"
+        assert r.objects[at]["spec"] == {"any": [1]}
+        entry = {"ancestorRef": {"name": "gw"}, "controllerName": CONTROLLER, "conditions": []}
+        await r.provider.write_status(at, {"ancestors": [entry]})
+        shown = cluster.get(f"/apis/{group}/v1/namespaces/{namespace}/{plural}/p")["status"]["ancestors"]
+        assert [a["controllerName"] for a in shown] == [CONTROLLER]
+    cluster.delete(f"{CRDS}/{plural}.{group}")

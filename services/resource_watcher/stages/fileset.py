@@ -13,6 +13,7 @@ from services.resource_watcher.provider import Problem
 from services.resource_watcher.stages import documents, objects
 from services.resource_watcher.stages.documents import Document, DocumentError
 from services.resource_watcher.stages.objects import Identified, ObjectError
+from shared.core.kinds import KINDS, Kinds
 from shared.core.refs import ObjectRef
 
 
@@ -37,7 +38,8 @@ class _File(NamedTuple):
 class FileSet:
     """`put` and `drop` tell which objects may have changed; `get` what an object is now."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Kinds = KINDS) -> None:
+        self._kinds = kinds
         self._files: dict[str, _File] = {}
         self._broken: set[str] = set()
         self._shadowing: set[ObjectRef] = set()
@@ -52,7 +54,7 @@ class FileSet:
         now: dict[ObjectRef, Identified] = {}
         taken: set[ObjectRef] = set()
         for document in documents.split(text):
-            result = (old.documents.get(document.digest) if old else None) or parsed.get(document.digest) or _parse(path, document)
+            result = (old.documents.get(document.digest) if old else None) or parsed.get(document.digest) or self._parse(path, document)
             if not result.problems:  # a problem names its line, which may move
                 parsed[document.digest] = result
             broken = broken or bool(result.problems)
@@ -140,20 +142,19 @@ class FileSet:
             (self._shadowing.add if len(self._claims.get(ref, ())) > 1 else self._shadowing.discard)(ref)
         return touched
 
-
-def _parse(path: str, document: Document) -> _Parsed:
-    try:
-        raws = documents.parse(document)
-    except DocumentError as e:
-        return _Parsed((), (Problem(path, f"document at line {document.line}: {e}"),))
-    found: list[Identified] = []
-    problems: list[Problem] = []
-    for raw in raws:
+    def _parse(self, path: str, document: Document) -> _Parsed:
         try:
-            found.append(objects.identify(raw))
-        except ObjectError as e:
-            problems.append(Problem(path, f"document at line {document.line}: {e}", _label(raw)))
-    return _Parsed(tuple(found), tuple(problems))
+            raws = documents.parse(document)
+        except DocumentError as e:
+            return _Parsed((), (Problem(path, f"document at line {document.line}: {e}"),))
+        found: list[Identified] = []
+        problems: list[Problem] = []
+        for raw in raws:
+            try:
+                found.append(objects.identify(raw, self._kinds))
+            except ObjectError as e:
+                problems.append(Problem(path, f"document at line {document.line}: {e}", _label(raw)))
+        return _Parsed(tuple(found), tuple(problems))
 
 
 def _label(raw: Mapping[str, Any]) -> str:

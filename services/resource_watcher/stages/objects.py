@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from shared.core.kinds import KINDS
+from shared.core.kinds import KINDS, Kinds
 from shared.core.refs import ObjectRef
 
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
@@ -27,7 +27,7 @@ class Identified(NamedTuple):
     object: dict[str, Any]
 
 
-def identify(raw: dict[str, Any]) -> Identified:
+def identify(raw: dict[str, Any], kinds: Kinds = KINDS) -> Identified:
     """The object's identity, with the default namespace filled in as Kubernetes would. Raises ObjectError."""
     api_version, kind = raw.get("apiVersion"), raw.get("kind")
     if not isinstance(api_version, str) or not api_version:
@@ -35,9 +35,9 @@ def identify(raw: dict[str, Any]) -> Identified:
     if not isinstance(kind, str) or not kind:
         raise ObjectError("kind: expected text such as HTTPRoute")
     group = api_version.rpartition("/")[0]
-    info = KINDS.get((group, kind))
+    info = kinds.get((group, kind))
     if info is None:
-        near = sorted(g for g, k in KINDS if k == kind)
+        near = sorted(g for g, k in kinds if k == kind)
         hint = f"; {kind} is known in {near[0] or 'the core group (apiVersion: v1)'}" if near else ""
         raise ObjectError(f"kind: {kind} of {api_version} is not known to Headgate{hint}")
     metadata = raw.get("metadata")

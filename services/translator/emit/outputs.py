@@ -8,6 +8,8 @@ from typing import Any
 from services.translator.stages import fleets, gateway_status, routes, statuses
 from services.translator.stages.backend_tls_status import backend_tls_policy_status
 from services.translator.stages.endpoints import endpoints
+from services.translator.stages.extension_policies import extension_shards, used_object
+from services.translator.stages.extension_status import extension_policy_status
 from services.translator.stages.gateways import FLEETS
 from services.translator.stages.judged import judged, judged_listener
 from services.translator.stages.listener_ir import shard_key
@@ -20,6 +22,7 @@ from services.translator.stages.tables import (
     BACKEND_TLS_POLICIES,
     BACKENDS,
     CLASSES,
+    EXTENSIONS,
     GATEWAYS,
     INVALID,
     LISTENER_SETS,
@@ -32,8 +35,9 @@ from shared.incremental import Collection, Db, MinBy, fold
 from shared.ir.base import IR
 from shared.ir.destination import BackendCluster
 from shared.ir.infra import Infra
-from shared.ir.shards import GATEWAY
+from shared.ir.shards import GATEWAY, shard_type
 from shared.ir.status import StatusPart
+from shared.ir.unstructured import ExtensionShard
 
 At = tuple[GatewayRef, str]
 """A shard's place: the fleet and the shard's key."""
@@ -54,6 +58,9 @@ def _listener_shard(db: Db, at: At) -> Mapping[At, IR]:
 
 
 def _shared_shard(db: Db, at: At) -> Mapping[At, IR]:
+    if shard_type(at[1]) is ExtensionShard:
+        found = used_object(db, at[1])
+        return {at: found} if found is not None else {}
     return {at: db.fold(SHARED_CLUSTERS, at) or endpoints(db, at[1])}
 
 
@@ -79,6 +86,7 @@ SHARDS: tuple[Collection[At, IR], ...] = (
     Collection("shared_shards", source=USED_SHARDS, fn=_shared_shard),
     Collection("policy_shards", source=POLICIES, fn=policy_shards),
     Collection("patch_shards", source=POLICIES, fn=patch_shards),
+    Collection("extension_shards", source=EXTENSIONS, fn=extension_shards),
     Collection("policy_endpoints", source=POLICY_ENDPOINTS, fn=_endpoints_shard),
 )
 INFRA: Collection[GatewayRef, Infra] = Collection("infra", source=FLEETS, fn=_infra)
@@ -90,6 +98,7 @@ STATUSES: tuple[Collection[tuple[ObjectRef, str], StatusPart], ...] = (
     Collection("backend_tls_policy_statuses", source=BACKEND_TLS_POLICIES, fn=backend_tls_policy_status),
     Collection("policy_statuses", source=POLICIES, fn=policy_status),
     Collection("patch_policy_statuses", source=POLICIES, fn=patch_policy_status),
+    Collection("extension_policy_statuses", source=EXTENSIONS, fn=extension_policy_status),
     Collection("proxy_statuses", source=PROXIES, fn=statuses.proxy_status),
     Collection("backend_statuses", source=BACKENDS, fn=statuses.backend_status),
     Collection("invalid_statuses", source=INVALID, fn=statuses.invalid_status),

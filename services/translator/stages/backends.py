@@ -9,7 +9,16 @@ from services.translator.stages.backend_tls_policies import policy_for, vouched_
 from services.translator.stages.endpoints import BY_ADDRESS, Transport, address_type, key_of, service_port
 from services.translator.stages.grants import permitted
 from services.translator.stages.metadata import resource_metadata
-from services.translator.stages.tables import BACKENDS, INVALID, SERVICE_IMPORTS, SERVICES, core_ref, service_import_ref, settings
+from services.translator.stages.tables import (
+    BACKENDS,
+    INVALID,
+    SERVICE_IMPORTS,
+    SERVICES,
+    core_ref,
+    known_extension,
+    service_import_ref,
+    settings,
+)
 from services.translator.stages.upstream_tls import backend_tls
 from services.translator.stages.views import view
 from shared.api.core import Service, ServiceImport
@@ -28,6 +37,8 @@ _GROUPS = {"Service": "", "ServiceImport": MCS_GROUP, "Backend": ENVOY}
 _WEBSOCKET = ("kubernetes.io/ws", "kubernetes.io/wss", "gateway.envoyproxy.io/ws", "gateway.envoyproxy.io/wss")
 _HTTP2 = ("kubernetes.io/h2c", "gateway.envoyproxy.io/h2c")
 _HTTP = ("HTTP", "GRPC")
+CUSTOM_BACKENDS = ("HTTPRoute", "GRPCRoute")
+"""Kinds of routes whose backends may be of extension servers' kinds."""
 _LOOPBACK = ("127.", "::1")
 
 
@@ -40,6 +51,8 @@ class Upstream(msgspec.Struct, frozen=True):
     setting: DestinationSetting | None = None
     problem: Problem | None = None
     policy: ObjectRef | None = None
+    extension: ObjectRef | None = None
+    """The object of an extension server's kind that stands for the backend."""
 
 
 PROTOCOLS: dict[str, AppProtocol] = {"HTTPRoute": "HTTP", "GRPCRoute": "GRPC", "TLSRoute": "TCP", "TCPRoute": "TCP", "UDPRoute": "UDP"}
@@ -53,6 +66,8 @@ def upstream(
 
     `by_address`: to a Service's own address or to its endpoints; None: as the Gateway says.
     """
+    if (ref.group, ref.kind) in settings(db).extensions.resources and kind in CUSTOM_BACKENDS:
+        return _custom(db, ObjectRef(ref.group, ref.kind, ref.namespace or namespace, ref.name), namespace, kind)
     if ref.group not in _GROUPS.values():
         text = "Group is invalid, only the core API group, multicluster.x-k8s.io and gateway.envoyproxy.io are supported"
         return _problem(text, "InvalidKind")
@@ -73,6 +88,16 @@ def upstream(
         by_address = seen is not None and seen.routes_by_address
     found = service_upstream(db, target.kind, target.namespace, target.name, ref.port, by_address, protocol)
     return with_tls(db, found, target, ref.port, gateway)
+
+
+def _custom(db: Db, target: ObjectRef, namespace: str, kind: str) -> Upstream:
+    """A backend whose cluster an extension server makes what it is."""
+    if not permitted(db, GROUP, kind, namespace, target):
+        text = f"Backend ref to {target.kind} {target.namespace}/{target.name} not permitted by any ReferenceGrant."
+        return _problem(text, "RefNotPermitted")
+    if not known_extension(db, target):
+        return _problem(f"custom backend {target.kind} {target.namespace}/{target.name} not found", "BackendNotFound")
+    return Upstream(DestinationSetting(name="", is_custom_backend=True), extension=target)
 
 
 def section_of(db: Db, target: ObjectRef, port: int | None) -> str | None:

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from services.translator.stages.backends import named, upstream
 from services.translator.stages.grants import permitted
 from services.translator.stages.matches import Unmatchable, cookies_of
-from services.translator.stages.tables import CONFIG_MAPS, HTTP_ROUTE_FILTERS, INVALID, SECRETS, core_ref
+from services.translator.stages.tables import CONFIG_MAPS, HTTP_ROUTE_FILTERS, INVALID, SECRETS, core_ref, known_extension, settings
 from shared.api.envoy import GROUP as ENVOY
 from shared.api.gateway import BackendObjectReference, SecretObjectReference
-from shared.api.routes import HttpRouteFilter, HttpRouteFilterObject
+from shared.api.routes import ExtensionRef, HttpRouteFilter, HttpRouteFilterObject
 from shared.core.refs import ObjectRef
 from shared.features.parts.filters import Filters, Lookup
 from shared.features.parts.problem import Problem, not_accepted, unresolved
@@ -27,6 +27,7 @@ from shared.features.route.redirect import translate as redirect
 from shared.features.route.url_rewrite import translate as url_rewrite
 from shared.incremental import Db
 from shared.ir.destination import DestinationSetting
+from shared.ir.shards import extension_key
 
 _LONGEST_BODY = 1 << 20
 _Apply = Callable[[HttpRouteFilter, Filters, int, Lookup], Filters]
@@ -61,6 +62,12 @@ def lookup_of(db: Db, route: ObjectRef, gateway: ObjectRef, destination_name: st
         ref = ObjectRef(ENVOY, kind, route.namespace, name)
         return db.get(INVALID, ref) or db.get(HTTP_ROUTE_FILTERS, ref)
 
+    def custom(group: str, kind: str, name: str) -> str | None:
+        if (group, kind) not in settings(db).extensions.resources:
+            raise KeyError(kind)
+        ref = ObjectRef(group, kind, route.namespace, name)
+        return extension_key(ref) if known_extension(db, ref) else None
+
     def body(spec: object) -> tuple[str, Problem | None]:
         assert isinstance(spec, CustomBodySpec)
         return _body(db, spec, route.namespace)
@@ -70,7 +77,13 @@ def lookup_of(db: Db, route: ObjectRef, gateway: ObjectRef, destination_name: st
         return _secret(db, ref, key, route.namespace)
 
     return Lookup(
-        namespace=route.namespace, destination_name=destination_name, backend=backend, extension=extension, body=body, secret=secret
+        namespace=route.namespace,
+        destination_name=destination_name,
+        backend=backend,
+        extension=extension,
+        custom=custom,
+        body=body,
+        secret=secret,
     )
 
 
@@ -113,13 +126,25 @@ def _extension(spec: HttpRouteFilter, before: Filters, lookup: Lookup) -> Filter
     ref = spec.extension_ref
     assert ref is not None
     if (ref.group, ref.kind) != (ENVOY, "HTTPRouteFilter"):
-        return before.refused(not_accepted(f"invalid filter ExtensionRef: unknown kind {ref.group}/{ref.kind}"))
+        return _custom(ref, before, lookup)
     found = lookup.extension(ref.kind, ref.name)
     if not isinstance(found, HttpRouteFilterObject):
         why = "" if found is None else f": {getattr(found, 'message', '')}"
         text = f"Unable to translate HTTPRouteFilter: {lookup.namespace}/{ref.name}{why}"
         return before.refused(unresolved(text, "UnsupportedValue"))
     return _extended(found, before, lookup)
+
+
+def _custom(ref: ExtensionRef, before: Filters, lookup: Lookup) -> Filters:
+    """A filter that an extension server carries out."""
+    try:
+        key = lookup.custom(ref.group, ref.kind, ref.name)
+    except KeyError:
+        return before.refused(not_accepted(f"invalid filter ExtensionRef: unknown kind {ref.group}/{ref.kind}"))
+    if key is None:
+        text = f"Reference {lookup.namespace}/{ref.name} not found for filter type: {ref.kind}"
+        return before.refused(unresolved(text, "UnsupportedValue"))
+    return replace(before, extensions=(*before.extensions, key))
 
 
 def _extended(row: HttpRouteFilterObject, before: Filters, lookup: Lookup) -> Filters:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.translator.stages.endpoints import endpoints, key_of
+from services.translator.stages.extension_policies import of_fleet
 from services.translator.stages.gateways import gateway_row, members, served
 from services.translator.stages.judged import judged
 from services.translator.stages.listener_ir import KEYS, address, container_port
@@ -64,6 +65,7 @@ def gateway_shard(db: Db, fleet: GatewayRef) -> GatewayShard:
         http_listeners=_keys(db, fleet, "HTTP", "HTTPS"),
         tcp_listeners=_keys(db, fleet, "TLS", "TCP"),
         udp_listeners=_keys(db, fleet, "UDP"),
+        extension_server_policies=of_fleet(db, fleet),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from services.translator.stages.extension_policies import of_listener
 from services.translator.stages.gateways import gateway_row
 from services.translator.stages.judged import Judged, judged_listener
 from services.translator.stages.metadata import resource_metadata
@@ -63,6 +64,7 @@ def listener(db: Db, fleet: GatewayRef, key: str) -> AnyListener | None:
         "ip_family": _FAMILIES.get(spec.ip_family),
         "metadata": resource_metadata("Gateway", gateway_row(db, found.gateway).metadata, found.spec.name),
         "policies": at_listener(db, found.owner, found.spec.name, found.gateway),
+        "extension_refs": of_listener(db, found),
     }
     if found.spec.protocol in ("HTTP", "HTTPS"):
         return _http(db, found, spec, common)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from msgspec.structs import replace
 
 from services.translator.stages.attach import At, attachments
+from services.translator.stages.extension_policies import of_route
 from services.translator.stages.metadata import resource_metadata
 from services.translator.stages.policies.precedence import at_route
 from services.translator.stages.policies.ways import Place, ways
@@ -60,12 +61,16 @@ def rules_at(db: Db, route: ObjectRef, gateway: ObjectRef, at: At) -> Rules:
 def _at(db: Db, ref: ObjectRef, gateway: ObjectRef, at: At, made: Rules) -> Iterator[HttpRouteIr]:
     names = {route.metadata.section_name for route in made.routes if route.metadata is not None}
     policies = {name: at_route(db, ref, name or None, at.point.owner, at.point.name, gateway) for name in names}
+    extensions = {name: of_route(db, ref, name or None) for name in names}
     for host in at.hosts:
         suffix = host.replace(".", "_")
         for route in made.routes:
             redirect = at_port(route.redirect, at.point.port) if route.redirect is not None else None
-            own = policies[route.metadata.section_name] if route.metadata is not None else None
-            yield replace(route, name=f"{route.name}/{suffix}", hostname=host, redirect=redirect, policies=own)
+            section = route.metadata.section_name if route.metadata is not None else None
+            own = policies[section] if section is not None else None
+            handed = extensions[section] if section is not None else ()
+            name = f"{route.name}/{suffix}"
+            yield replace(route, name=name, hostname=host, redirect=redirect, policies=own, extension_server_policies=handed)
 
 
 def _stream_shards(db: Db, route: ObjectRef, row: StreamRoute, order: RouteOrder) -> Mapping[tuple[GatewayRef, str], Shard]:
@@ -133,11 +138,12 @@ SPEAKS_GRPC = fold(ATTACHED, "speaks_grpc", AnyOf())
 
 
 def used_shards(db: Db, route: ObjectRef) -> Mapping[tuple[GatewayRef, str], BackendCluster | None]:
-    """The shards that each fleet needs for this route and others: of endpoints (None), and of clusters that routes share."""
+    """The shards that each fleet needs for this route and others: of clusters that routes share, of endpoints and objects (None)."""
     found: dict[tuple[GatewayRef, str], BackendCluster | None] = {}
     for each in attachments(db, route):
         used = (rules_at(db, route, each.gateway, at) for at in each.at if at.point.ready and at.hosts)
         for made in {id(each): each for each in used}.values():
             found.update(((each.fleet, key), None) for key in made.endpoints)
+            found.update(((each.fleet, key), None) for key in made.extensions)
             found.update(((each.fleet, cluster_key(cluster.name)), cluster) for cluster in made.clusters)
     return found

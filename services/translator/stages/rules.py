@@ -31,6 +31,8 @@ from shared.ir.destination import BackendCluster, BackendFilters, Destination, D
 from shared.ir.http import HttpRoute as HttpRouteIr
 from shared.ir.match import StringMatch
 from shared.ir.metadata import ResourceMetadata
+from shared.ir.shards import extension_key
+from shared.ir.unstructured import UnstructuredRef
 
 _KEPT_REASONS = ("NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent", UNSUPPORTED_VALUE)
 _IN_BACKEND_REF = {
@@ -53,6 +55,8 @@ class Rules(msgspec.Struct, frozen=True):
     unaccepted: tuple[int, ...] = ()
     endpoints: tuple[str, ...] = ()
     clusters: tuple[BackendCluster, ...] = ()
+    extensions: tuple[str, ...] = ()
+    """Keys of the shards of extension servers' objects that the rules refer to."""
 
     @property
     def refused(self) -> bool:
@@ -65,6 +69,8 @@ class _Backends(msgspec.Struct, frozen=True):
     names: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     clusters: tuple[BackendCluster, ...] = ()
+    extensions: tuple[str, ...] = ()
+    """Keys of the shards of extension servers' objects that stand for backends."""
 
 
 @query
@@ -95,6 +101,7 @@ def rules(db: Db, route: ObjectRef, gateway: ObjectRef, ways: tuple[Way, ...] = 
         unaccepted=tuple(unaccepted),
         endpoints=tuple(sorted(keys)),
         clusters=tuple(clusters.values()),
+        extensions=tuple(dict.fromkeys(each.ref for r in routes for each in r.extension_refs)),
     )
 
 
@@ -136,8 +143,13 @@ def _rule(
     )
     # a filter that failed answers in place of a redirect, but a GRPCRoute's filter that answers itself has answered
     forced = bool(filters.problems) and route.kind == "HTTPRoute"
-    made = [_answered(r, answer, destination, forced) for r in routes]
+    made = [_answered(_extended(r, backends.extensions), answer, destination, forced) for r in routes]
     return made, problems, backends.clusters if any(r.destination is not None for r in made) else ()
+
+
+def _extended(route: HttpRouteIr, keys: tuple[str, ...]) -> HttpRouteIr:
+    """The route with its custom backends beside its filters: whoever is asked about it is told of both."""
+    return replace(route, extension_refs=(*route.extension_refs, *(UnstructuredRef(ref=key) for key in keys))) if keys else route
 
 
 def _answered(route: HttpRouteIr, answer: int | None, destination: Destination, forced: bool) -> HttpRouteIr:
@@ -183,6 +195,7 @@ def _matched(name: str, meta: ResourceMetadata, rule: Rule, filters: Filters) ->
         cors=filters.cors,
         credential_injection=filters.credential_injection,
         is_http2=isinstance(rule, GrpcRouteRule),
+        extension_refs=tuple(UnstructuredRef(ref=key) for key in filters.extensions),
     )
     if isinstance(rule, HttpRouteRule):
         tries = retry(rule.retry, rule.timeouts.backend_request if rule.timeouts is not None else None)
@@ -215,8 +228,10 @@ def _backends(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, rule: Rul
     settings: list[DestinationSetting] = []
     problems: list[Problem] = []
     names: list[str] = []
+    extensions: list[str] = []
     for i, ref in enumerate(refs):
-        setting, problem = _setting(db, route, gateway, f"{name}/backend/{i}", ref, way)
+        setting, problem, used = _setting(db, route, gateway, f"{name}/backend/{i}", ref, way)
+        extensions += used
         if problem is not None:
             problems.append(replace(problem, message=f"backendRef {i}: {problem.message}"))
         names.append(f"{ref.namespace or route.namespace}/{ref.name}" if ref.weight else "")
@@ -226,7 +241,8 @@ def _backends(db: Db, route: ObjectRef, gateway: ObjectRef, name: str, rule: Rul
         found = [shared(db, gateway, ref, route.namespace, setting) for ref, setting in zip(refs, settings, strict=True)]
         settings = [each.setting for each in found]
         clusters = [each.cluster for each in found if each.cluster is not None]
-    return _Backends(tuple(s for s in settings if s.weight), tuple(names), tuple(problems), tuple(clusters))
+    kept = tuple(s for s in settings if s.weight)
+    return _Backends(kept, tuple(names), tuple(problems), tuple(clusters), tuple(dict.fromkeys(extensions)))
 
 
 def _bound_together(rule: Rule, settings: list[DestinationSetting], hashed: bool) -> bool:
@@ -236,19 +252,23 @@ def _bound_together(rule: Rule, settings: list[DestinationSetting], hashed: bool
 
 def _setting(
     db: Db, route: ObjectRef, gateway: ObjectRef, name: str, ref: HttpBackendRef, way: Way
-) -> tuple[DestinationSetting, Problem | None]:
+) -> tuple[DestinationSetting, Problem | None, tuple[str, ...]]:
+    """A backendRef's setting, what is wrong with it, and the shards of extension servers' objects that it uses."""
     invalid = DestinationSetting(name=name, weight=ref.weight, invalid=True)
     if (problem := _filters_fault(ref, route.kind)) is not None:
-        return invalid, problem
+        return invalid, problem, ()
     found = upstream(db, ref, route.namespace, route.kind, gateway, way.by_address)
     if found.setting is None:
-        return invalid, found.problem
+        return invalid, found.problem, ()
     setting = named(found.setting, name, ref.weight)
-    if not ref.filters or not ref.weight:
-        return setting, None
+    if not ref.weight:
+        return setting, None, ()
+    used = (extension_key(found.extension),) if found.extension is not None else ()
+    if not ref.filters:
+        return setting, None, used
     filters = filters_of(ref.filters, lookup_of(db, route, gateway, name), route.kind)
     if filters.problems:
-        return invalid, unresolved("\n".join(p.message for p in filters.problems), "InvalidBackendFilters")
+        return invalid, unresolved("\n".join(p.message for p in filters.problems), "InvalidBackendFilters"), ()
     own = BackendFilters(
         add_request_headers=filters.add_request_headers,
         remove_request_headers=filters.remove_request_headers,
@@ -257,7 +277,7 @@ def _setting(
         url_rewrite=filters.url_rewrite,
         credential_injection=filters.credential_injection,
     )
-    return replace(setting, filters=own), None
+    return replace(setting, filters=own if own != BackendFilters() else None), None, (*used, *filters.extensions)
 
 
 def _filters_fault(ref: HttpBackendRef, kind: str) -> Problem | None:

@@ -10,6 +10,7 @@ from shared.api.base import Object
 from shared.api.core import ClusterTrustBundle, ConfigMap, EndpointSlice, Namespace, Secret, Service, ServiceImport
 from shared.api.envoy import GROUP as ENVOY
 from shared.api.envoy import Backend, EnvoyProxy
+from shared.api.extension_object import ExtensionObject
 from shared.api.gateway import GROUP as GATEWAY
 from shared.api.gateway import Gateway, GatewayClass, ListenerSet, ReferenceGrant
 from shared.api.parse import KINDS, MCS_GROUP, Invalid
@@ -18,7 +19,7 @@ from shared.api.routes import GrpcRoute, HttpRoute, HttpRouteFilterObject, Strea
 from shared.api.targets import PolicyObject
 from shared.core.kinds import CERTIFICATES
 from shared.core.refs import GatewayRef, ObjectRef
-from shared.incremental import Db, Table
+from shared.incremental import Db, Table, query
 from shared.ir.status import InfraStatus, XdsStatus
 
 OWNER_NAMESPACE = "gateway.envoyproxy.io/owning-gateway-namespace"
@@ -48,6 +49,8 @@ BACKENDS: Table[ObjectRef, Backend] = Table("backends")
 BACKEND_TLS_POLICIES: Table[ObjectRef, BackendTlsPolicy] = Table("backend_tls_policies")
 POLICIES: Table[ObjectRef, PolicyObject] = Table("policies")
 """Envoy Gateway's policies of every kind: they attach, go before each other and answer in one way."""
+EXTENSIONS: Table[ObjectRef, ExtensionObject] = Table("extension_objects")
+"""Objects of extension servers' kinds, policies or not."""
 INVALID: Table[ObjectRef, Invalid] = Table("invalid")
 FAILED: Table[ObjectRef, str] = Table("failed")
 """Objects whose translation crashed, with what it said."""
@@ -157,6 +160,12 @@ def trust_bundle(db: Db, name: str) -> bytes | None:
 
 def core_ref(kind: str, namespace: str, name: str) -> ObjectRef:
     return ObjectRef("", kind, namespace, name)
+
+
+@query
+def known_extension(db: Db, ref: ObjectRef) -> bool:
+    """Whether there is such an object of an extension server's. Who names it does not run again when the rest of it changes."""
+    return db.get(EXTENSIONS, ref) is not None
 
 
 def environment(db: Db) -> Environment:

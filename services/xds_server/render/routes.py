@@ -157,7 +157,7 @@ def _target(destination: Destination, zones: bool) -> Fields:
     if split.invalid or split.no_endpoints:
         clusters.append({"name": INVALID_CLUSTER, "weight": wrapped(split.invalid + split.no_endpoints)})
     for setting in destination.settings:
-        if setting.endpoints or setting.is_dynamic_resolver:
+        if setting.endpoints or setting.is_dynamic_resolver or setting.is_custom_backend:
             share: Fields = {"name": setting.name, "weight": wrapped(1 if setting.weight is None else setting.weight)}
             if setting.filters is not None:
                 share |= header_modifier.on_route(setting.filters) | url_rewrite.on_weight(setting.filters)

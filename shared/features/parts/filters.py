@@ -32,6 +32,8 @@ class Filters(msgspec.Struct, frozen=True):
     cors: Cors | None = None
     credential_injection: CredentialInjection | None = None
     cookie_matches: tuple[tuple[StringMatch, ...], ...] = ()
+    extensions: tuple[str, ...] = ()
+    """Keys of the shards of extension servers' filters."""
     problems: tuple[Problem, ...] = ()
 
     def failed(self, *problems: Problem) -> Filters:
@@ -51,6 +53,11 @@ class Lookup(msgspec.Struct, frozen=True):
     """A backend reference and the setting's name -> its setting (None: it must not be used), and what was wrong."""
     extension: Callable[[str, str], object | None]
     """kind and name of an extension filter in the route's namespace -> its row, or None."""
+    custom: Callable[[str, str, str], str | None]
+    """group, kind and name of an extension server's object in the route's namespace -> its shard's key; None where there is none.
+
+    KeyError for a kind that belongs to no extension server.
+    """
     body: Callable[[object], tuple[str, Problem | None]]
     """A custom response body -> base64 of its content."""
     secret: Callable[[object, str], tuple[str, str | None]]

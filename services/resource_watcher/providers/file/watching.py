@@ -36,7 +36,7 @@ class FileProvider:
         assert custom.resource.file is not None
         self._roots = tuple(Path(p) for p in custom.resource.file.paths)
         self._status = StatusFiles(settings.state_dir / "status")
-        self._set = FileSet()
+        self._set = FileSet(settings.config.kinds)
         self._stamps: dict[str, Stamp] = {}
         self._folders: set[str] = set()
         self._vanished: dict[ObjectRef, float] = {}

@@ -14,7 +14,7 @@ import structlog
 from services.resource_watcher.provider import Problem, Sink, Update
 from services.resource_watcher.providers.kubernetes import statuses
 from services.resource_watcher.providers.kubernetes.scope import Scope
-from shared.core.kinds import KINDS, KindInfo
+from shared.core.kinds import KindInfo
 from shared.core.refs import ObjectRef
 from shared.kube.client import CONFLICT, NOT_FOUND, Kube, NoCluster, Refused, Unreachable, retrying_pause
 from shared.kube.discovery import Resource, find
@@ -40,7 +40,8 @@ class KubernetesProvider:
         if custom is not None and custom.resource.kubernetes is not None:
             watch = custom.resource.kubernetes.watch
         self._controller = settings.config.gateway.controller_name
-        self._scope = Scope(watch)
+        self._kinds = settings.config.kinds
+        self._scope = Scope(watch, self._kinds)
         self._kube: Kube | None = None
         self._connected = asyncio.Event()
         self._resources: dict[tuple[str, str], Resource] = {}
@@ -58,7 +59,7 @@ class KubernetesProvider:
         except NoCluster as e:
             raise CannotStart(str(e)) from e
         self._connected.set()
-        tasks = [asyncio.create_task(self._follow(info), name=info.kind) for info in KINDS.values()]
+        tasks = [asyncio.create_task(self._follow(info), name=info.kind) for info in self._kinds.values()]
         tasks.append(asyncio.create_task(self._tell(sink), name="telling"))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -151,7 +152,7 @@ class KubernetesProvider:
             await self._wake.wait()
             await asyncio.sleep(GATHER)
             self._wake.clear()
-            complete = self._listed >= KINDS.keys()
+            complete = self._listed >= self._kinds.keys()
             changes, self._pending = self._pending, {}
             if changes or (complete and not told_complete):
                 told_complete = told_complete or complete

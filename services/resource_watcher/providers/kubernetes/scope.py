@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.core.kinds import KINDS
+from shared.core.kinds import KINDS, Kinds
 from shared.core.refs import ObjectRef
 from shared.runtime.config import NamespaceSelector, Watch
 
@@ -15,7 +15,8 @@ _NAME_LABEL = "kubernetes.io/metadata.name"
 class Scope:
     """What of a cluster belongs to us. With a selector, a namespace whose labels change comes in or goes out with all that is in it."""
 
-    def __init__(self, watch: Watch | None) -> None:
+    def __init__(self, watch: Watch | None, kinds: Kinds = KINDS) -> None:
+        self._kinds = kinds
         self.namespaces = frozenset(watch.namespaces) if watch is not None and watch.type == "Namespaces" else None
         self._selector = watch.namespace_selector if watch is not None and watch.type == "NamespaceSelector" else None
         self._chosen: set[str] = set()
@@ -26,7 +27,7 @@ class Scope:
 
     def takes(self, ref: ObjectRef) -> bool:
         """Whether an object counts."""
-        info = KINDS[ref.group, ref.kind]
+        info = self._kinds[ref.group, ref.kind]
         if not info.namespaced:
             return True
         if self.namespaces is not None:

@@ -77,7 +77,7 @@ def _target_table(kind: str) -> Table[ObjectRef, Any]:
     return _TABLES.get(kind, ROUTES)
 
 
-def _labels(db: Db, target: ObjectRef) -> dict[str, str] | None:
+def labels_of(db: Db, target: ObjectRef) -> dict[str, str] | None:
     row = db.get(_target_table(target.kind), target)
     return row.metadata.labels if row is not None else None
 
@@ -94,7 +94,8 @@ def _in_namespaces(db: Db, selector: TargetSelector, own: str, namespace: str) -
     return known and selects(where.selector, namespace_labels(db, namespace))
 
 
-def _selected(db: Db, policy: ObjectRef, selector: TargetSelector, target: ObjectRef, labels: dict[str, str]) -> bool:
+def selected(db: Db, policy: ObjectRef, selector: TargetSelector, target: ObjectRef, labels: dict[str, str]) -> bool:
+    """Whether a policy's selector takes an object with those labels."""
     return (
         (selector.group, selector.kind) == (target.group, target.kind)
         and not selector_fault(selector)
@@ -107,10 +108,10 @@ def _selected(db: Db, policy: ObjectRef, selector: TargetSelector, target: Objec
 def selecting(db: Db, kind: str, target: ObjectRef) -> tuple[ObjectRef, ...]:
     """The policies of a kind whose selectors take an object."""
     candidates = db.keys(SELECTING, (kind, target.kind))
-    labels = _labels(db, target) if candidates else None
+    labels = labels_of(db, target) if candidates else None
     if labels is None:
         return ()
-    return tuple(p for p in candidates if any(_selected(db, p, s, target, labels) for s in targets_of(db, p).target_selectors))
+    return tuple(p for p in candidates if any(selected(db, p, s, target, labels) for s in targets_of(db, p).target_selectors))
 
 
 def claims(db: Db, kind: str, scope: Scope) -> tuple[Claim, ...]:
