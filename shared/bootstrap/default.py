@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from shared.bootstrap.sinks import sink, sink_cluster
+from shared.bootstrap.statistics import stats_cluster, stats_listener
+from shared.ir.telemetry import MetricSink
+
 JSON = dict[str, Any]
 XDS_CLUSTER = "xds_cluster"
 XDS_SERVER_NAME = "envoy-gateway"
@@ -20,7 +24,8 @@ class Options(NamedTuple):
     `sds_dir`: folder of the files that `sds_files` makes; '' means plaintext to the control plane (loopback only).
     `admin_port` 0 lets Envoy choose. `stats_port` 0: no Prometheus listener.
     `local_cluster` '' leaves zone-aware routing out, and (unless there is a `zone`) the tags of its statistics.
-    `matches`: EnvoyProxy's telemetry.metrics.matches, (type, value).
+    `matches`: EnvoyProxy's telemetry.metrics.matches, (type, value). `stats_compression`: Gzip, Brotli, Zstd or ''.
+    `by_token`: the proxy shows the token of its service account (in a file of `sds_dir`) in place of a certificate.
     """
 
     xds_host: str = "envoy-gateway"
@@ -34,6 +39,10 @@ class Options(NamedTuple):
     zone: str = ""
     matches: tuple[tuple[str, str], ...] = ()
     max_heap_bytes: int = 0
+    stats_compression: str = ""
+    ipv4_compat: bool = False
+    sinks: tuple[MetricSink, ...] = ()
+    by_token: bool = False
 
 
 def default(options: Options) -> JSON:
@@ -71,14 +80,20 @@ def default(options: Options) -> JSON:
         "static_resources": {"clusters": [xds_cluster(options)]},
         "overload_manager": _overload(options.max_heap_bytes),
     }
+    if options.sinks:
+        made["stats_sinks"] = [sink(n, each) for n, each in enumerate(options.sinks)]
+        made["static_resources"]["clusters"][:0] = [sink_cluster(n, each) for n, each in enumerate(options.sinks)]
     if options.zone:
         made["node"] = {"locality": {"zone": options.zone}}
     if options.local_cluster:
         made["cluster_manager"] = {"local_cluster_name": options.local_cluster}
         made["static_resources"]["clusters"].insert(0, _local_cluster(options.local_cluster))
     if options.stats_port:
-        made["static_resources"]["listeners"] = [_stats_listener(options)]
-        made["static_resources"]["clusters"].insert(0, _stats_cluster(options))
+        listener = stats_listener(
+            options.stats_host, options.stats_port, compression=options.stats_compression, ipv4_compat=options.ipv4_compat
+        )
+        made["static_resources"]["listeners"] = [listener]
+        made["static_resources"]["clusters"].insert(0, stats_cluster(options.admin_host, options.admin_port))
     return made
 
 
@@ -106,22 +121,44 @@ def xds_cluster(options: Options) -> JSON:
         },
     }
     if options.sds_dir:
+        tls: JSON = {
+            "tls_params": {"tls_maximum_protocol_version": "TLSv1_3"},
+            "validation_context_sds_secret_config": _sds("xds_trusted_ca", f"{options.sds_dir}/{TRUSTED_CA_FILE}"),
+        }
+        if not options.by_token:
+            tls["tls_certificate_sds_secret_configs"] = [_sds("xds_certificate", f"{options.sds_dir}/{CERTIFICATE_FILE}")]
         made["transport_socket"] = {
             "name": "envoy.transport_sockets.tls",
-            "typed_config": {
-                "@type": _TYPE + "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-                "common_tls_context": {
-                    "tls_params": {"tls_maximum_protocol_version": "TLSv1_3"},
-                    "tls_certificate_sds_secret_configs": [_sds("xds_certificate", f"{options.sds_dir}/{CERTIFICATE_FILE}")],
-                    "validation_context_sds_secret_config": _sds("xds_trusted_ca", f"{options.sds_dir}/{TRUSTED_CA_FILE}"),
-                },
-            },
+            "typed_config": {"@type": _TYPE + "extensions.transport_sockets.tls.v3.UpstreamTlsContext", "common_tls_context": tls},
         }
+    if options.by_token:
+        protocol = made["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
+        protocol["http_filters"] = _token_filters(f"{options.sds_dir}/{TOKEN_FILE}")
     return made
+
+
+def _token_filters(path: str) -> list[JSON]:
+    credential = {
+        "name": "envoy.http.injected_credentials.generic",
+        "typed_config": {"@type": _TYPE + "extensions.http.injected_credentials.generic.v3.Generic", "credential": _sds(TOKEN, path)},
+    }
+    injector = {
+        "@type": _TYPE + "extensions.filters.http.credential_injector.v3.CredentialInjector",
+        "credential": credential,
+        "overwrite": True,
+    }
+    codec = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+    return [
+        {"name": "envoy.filters.http.credential_injector", "typed_config": injector},
+        {"name": codec, "typed_config": {"@type": "type.googleapis.com/" + codec}},
+    ]
 
 
 CERTIFICATE_FILE = "xds-certificate.json"
 TRUSTED_CA_FILE = "xds-trusted-ca.json"
+TOKEN_FILE = "xds_service_account_token.json"
+TOKEN = "jwt-sa-bearer"
+"""Name of the secret that holds a proxy's service account token."""
 
 
 def sds_files(cert_dir: str) -> dict[str, JSON]:
@@ -142,6 +179,12 @@ def sds_files(cert_dir: str) -> dict[str, JSON]:
         CERTIFICATE_FILE: {"resources": [{"@type": secret, "name": "xds_certificate", "tls_certificate": certificate}]},
         TRUSTED_CA_FILE: {"resources": [{"@type": secret, "name": "xds_trusted_ca", "validation_context": authority}]},
     }
+
+
+def token_sds_file(token_path: str) -> JSON:
+    """Content of the file through which Envoy loads its service account's token."""
+    secret = {"@type": _TYPE + "extensions.transport_sockets.tls.v3.Secret", "name": TOKEN}
+    return {"resources": [{**secret, "generic_secret": {"secret": {"filename": token_path}}}]}
 
 
 def _socket(host: str, port: int) -> JSON:
@@ -205,35 +248,4 @@ def _local_cluster(name: str) -> JSON:
         "connect_timeout": "10s",
         "eds_cluster_config": {"eds_config": {"ads": {}, "resource_api_version": "V3"}, "service_name": name},
         "load_balancing_policy": {"policies": [{"typed_extension_config": policy}]},
-    }
-
-
-def _stats_cluster(options: Options) -> JSON:
-    endpoint = {"endpoint": {"address": _socket(options.admin_host, options.admin_port)}}
-    return {
-        "name": "prometheus_stats",
-        "type": "STATIC",
-        "connect_timeout": "0.250s",
-        "lb_policy": "ROUND_ROBIN",
-        "load_assignment": {"cluster_name": "prometheus_stats", "endpoints": [{"lb_endpoints": [endpoint]}]},
-    }
-
-
-def _stats_listener(options: Options) -> JSON:
-    get = {"name": ":method", "string_match": {"exact": "GET"}}
-    route = {"match": {"path": "/stats/prometheus", "headers": [get]}, "route": {"cluster": "prometheus_stats"}}
-    hosts = [{"name": "prometheus_stats", "domains": ["*"], "routes": [route]}]
-    router = {"name": "envoy.filters.http.router", "typed_config": {"@type": _TYPE + "extensions.filters.http.router.v3.Router"}}
-    manager = {
-        "@type": _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "eg-stats-http",
-        "normalize_path": True,
-        "route_config": {"name": "local_route", "virtual_hosts": hosts},
-        "http_filters": [router],
-    }
-    return {
-        "name": f"envoy-gateway-proxy-stats-{options.stats_host}-{options.stats_port}",
-        "address": _socket(options.stats_host, options.stats_port),
-        "bypass_overload_manager": True,
-        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
     }

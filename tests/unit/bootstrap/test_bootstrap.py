@@ -13,6 +13,7 @@ from shared.xds.message import from_json, to_json
 VARIANTS = [
     Options(),
     Options(sds_dir="", admin_port=0, local_cluster="", stats_port=0),
+    Options(stats_compression="Brotli", ipv4_compat=True, stats_host="::", by_token=True),
     Options(max_heap_bytes=1 << 30, zone="a", matches=(("Exact", "x"), ("Prefix", "y"), ("RegularExpression", "z.*"))),
 ]
 
