@@ -69,6 +69,9 @@ def serve(
     ops_port: Annotated[int, typer.Option(envvar="HEADGATE_OPS_PORT", help="0 picks a free one.")] = 0,
     xds_host: Annotated[str, typer.Option(envvar="HEADGATE_XDS_HOST", help="Where xDS listens, or where proxies find it.")] = "127.0.0.1",
     xds_port: Annotated[int, typer.Option(envvar="HEADGATE_XDS_PORT", help="Port of xDS.")] = XDS_PORT,
+    dns_domain: Annotated[
+        str, typer.Option(envvar="KUBERNETES_CLUSTER_DOMAIN", help="The DNS domain of the cluster's Services.")
+    ] = "cluster.local",
 ) -> None:
     """Run one of the four services in the foreground, as containers do."""
     from services.cli.serve import main
@@ -86,6 +89,7 @@ def serve(
         ops_port=ops_port,
         xds_host=xds_host,
         xds_port=xds_port,
+        dns_domain=dns_domain,
     )
     raise typer.Exit(main(settings))
 
@@ -212,6 +216,14 @@ def probe(url: Annotated[str, typer.Argument(help="What to ask, for instance a s
         fail(f"{url} is no http address: {e}", "Example: http://127.0.0.1:19101/readyz", exits.USAGE)
     except OSError as e:
         fail(f"{url} does not answer: {e}", "Is the service running, and is this its ops address?", exits.UNREACHABLE)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def envoy(context: typer.Context) -> None:
+    """Run what stands beside an Envoy in its pod: shutdown-manager, shutdown."""
+    from services.cli.envoy import main
+
+    main(context.args)
 
 
 @app.command()
