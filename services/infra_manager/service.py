@@ -58,9 +58,11 @@ async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
 
 
 def _provider(settings: Settings) -> str:
-    custom = settings.config.provider.custom if settings.config.provider is not None else None
+    custom = settings.config.provider.custom
     infrastructure = custom.infrastructure if custom is not None else None
-    return infrastructure.type if infrastructure is not None else "Host"
+    if infrastructure is not None:
+        return infrastructure.type
+    return "Host" if settings.config.provider.type == "Custom" else "Kubernetes"
 
 
 class Manager:

@@ -33,7 +33,7 @@ INLINE = 100
 """Up to so many changed objects a translation runs on the event loop; more of them would hold up lease and connection."""
 
 
-def translator_settings(config: EnvoyGateway, namespace: str) -> TranslatorSettings:
+def translator_settings(config: EnvoyGateway, namespace: str, dns_domain: str = DNS_DOMAIN) -> TranslatorSettings:
     """What translation needs of the static configuration."""
     provider = config.provider
     kubernetes = provider.kubernetes
@@ -49,7 +49,7 @@ def translator_settings(config: EnvoyGateway, namespace: str) -> TranslatorSetti
         sds=config.extension_apis.enable_sds_secret_ref,
         per_resource_system_ca_secret=config.runtime_flags.has("PerResourceSystemCASecret"),
         envoy_proxy=config.envoy_proxy,
-        rate_limit=rate_limit_service(config.rate_limit, namespace) if config.rate_limit is not None else None,
+        rate_limit=rate_limit_service(config.rate_limit, namespace, dns_domain) if config.rate_limit is not None else None,
         extensions=Extensions(
             resources=frozenset((k.group, k.kind) for m in config.managers for k in (*m.resources, *m.backend_resources)),
             policies=frozenset((k.group, k.kind) for m in config.managers for k in m.policy_resources),
@@ -57,9 +57,9 @@ def translator_settings(config: EnvoyGateway, namespace: str) -> TranslatorSetti
     )
 
 
-def rate_limit_service(section: RateLimitSection, namespace: str) -> RateLimitService:
+def rate_limit_service(section: RateLimitSection, namespace: str, dns_domain: str = DNS_DOMAIN) -> RateLimitService:
     """Where proxies find the service that counts for all of them."""
-    url = urlsplit(section.url or f"grpcs://envoy-ratelimit.{namespace}.svc.{DNS_DOMAIN}:{RATE_LIMIT_PORT}")
+    url = urlsplit(section.url or f"grpcs://envoy-ratelimit.{namespace}.svc.{dns_domain}:{RATE_LIMIT_PORT}")
     try:
         host, port = url.hostname, url.port
     except ValueError:
@@ -91,7 +91,7 @@ class _Term:
         self._ops = ops
         self._inbox = Inbox(bus)
         self._publishing = Publishing(bus, epoch)
-        self._translator = Translator(translator_settings(settings.config, settings.namespace), sealer.open)
+        self._translator = Translator(translator_settings(settings.config, settings.namespace, settings.dns_domain), sealer.open)
         self._first = True
         self._pending_since: float | None = None
         ops.details = lambda: {"epoch": epoch, "versions": self._publishing.versions, "waitingFor": sorted(self._inbox.waiting_for)}

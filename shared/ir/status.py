@@ -41,6 +41,9 @@ class InfraStatus(IR, frozen=True):
     addresses: tuple[str, ...] = ()
     ready: bool = False
     replicas: int = 0
+    """That can be used now."""
+    wanted: int = 0
+    """How many there are or are to be; 0 where that is the same."""
     message: str = ""
     ports: dict[str, int] = msgspec.field(default_factory=dict)
     """Host infrastructure only: listener port -> the port really bound, where it had to differ."""

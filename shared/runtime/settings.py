@@ -29,6 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     xds_host: str = "127.0.0.1"
     xds_port: int = XDS_PORT
     xds_plaintext: bool = False
+    dns_domain: str = "cluster.local"
 
     @property
     def bus(self) -> BusSettings:

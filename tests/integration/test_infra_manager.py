@@ -30,7 +30,7 @@ from shared.core.refs import GatewayRef
 from shared.ir.base import encode
 from shared.ir.infra import Infra, ProxyInfra
 from shared.ir.status import InfraStatus
-from shared.runtime.config import EnvoyGateway
+from shared.runtime.config import CustomProvider, EnvoyGateway, InfrastructureProvider, Provider, ResourceProvider
 from shared.runtime.ops import Ops
 from shared.runtime.settings import Settings
 from shared.testing.nats import NatsServer
@@ -45,6 +45,9 @@ def infra(config: dict[str, Any] | None = None) -> bytes:
     return encode(Infra(proxy=ProxyInfra(name="default/gw", config={"spec": config or {}})))
 
 
+ON_HOST = Provider(
+    type="Custom", custom=CustomProvider(resource=ResourceProvider(type="File"), infrastructure=InfrastructureProvider(type="Host"))
+)
 RUNS = infra({"bootstrap": {"value": STATIC}, "concurrency": 1, "shutdown": {"drainTimeout": "1s"}})
 
 
@@ -59,7 +62,7 @@ class World:
         self._tasks: list[asyncio.Task[None]] = []
 
     def settings(self, **more: Any) -> Settings:
-        config = EnvoyGateway(bus=BusSettings(urls=(self.url,)))
+        config = EnvoyGateway(bus=BusSettings(urls=(self.url,)), provider=ON_HOST)
         return Settings(service="infra-manager", config=config, replica="test", state_dir=self.state_dir, **more)
 
     async def open(self) -> None:
@@ -166,10 +169,11 @@ async def test_killed_with_9_its_proxies_live_and_are_taken_over(world: World) -
         "from pathlib import Path\n"
         "from services.infra_manager.service import run\n"
         "from shared.bus.settings import BusSettings\n"
-        "from shared.runtime.config import EnvoyGateway\n"
+        "from shared.runtime.config import CustomProvider, EnvoyGateway, Provider, ResourceProvider\n"
         "from shared.runtime.ops import Ops\n"
         "from shared.runtime.settings import Settings\n"
-        "config = EnvoyGateway(bus=BusSettings(urls=(sys.argv[1],)))\n"
+        "host = Provider(type='Custom', custom=CustomProvider(resource=ResourceProvider(type='File')))\n"
+        "config = EnvoyGateway(bus=BusSettings(urls=(sys.argv[1],)), provider=host)\n"
         "settings = Settings(service='infra-manager', config=config, replica='test', state_dir=Path(sys.argv[2]))\n"
         "asyncio.run(run(settings, Ops('infra-manager', 'test'), asyncio.Event()))\n"
     )

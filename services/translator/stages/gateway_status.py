@@ -90,18 +90,22 @@ def _references(db: Db, gateway: ObjectRef, row: Gateway, conditions: Conditions
 def _programmed(db: Db, gateway: ObjectRef, row: Gateway, conditions: Conditions) -> list[dict[str, str]]:
     """Sets Programmed from what the fleet reports; returns the addresses to show."""
     found = db.get(INFRA_STATUS, fleet_of(db, gateway)) or InfraStatus()
+    # what is asked for is shown until it is known what there is
+    addresses = found.addresses or tuple(a.value for a in row.spec.addresses)
     if (rejected := rejections(db, fleet_of(db, gateway), gateway)) is not None:
         conditions.set("Programmed", False, "Invalid", f"Envoy rejected the configuration: {rejected}")
-    elif any(a.type == "Hostname" for a in row.spec.addresses):
-        conditions.set("Programmed", False, "AddressNotUsable", "One or more Gateway addresses cannot be used")
+    elif any(a.type == "Hostname" for a in row.spec.addresses) or (row.spec.addresses and not found.addresses):
+        conditions.set("Programmed", False, "AddressNotUsable", found.message or "One or more Gateway addresses cannot be used")
     elif not found.addresses:
         conditions.set("Programmed", False, "AddressNotAssigned", found.message or "No addresses have been assigned to the Gateway")
     elif not found.ready:
         conditions.set("Programmed", False, "NoResources", found.message or "Envoy replicas unavailable")
     else:
-        text = f"Address assigned to the Gateway, {found.replicas}/{found.replicas} envoy replicas available"
-        conditions.set("Programmed", True, "Programmed", text)
-    return [{"type": _address_type(a), "value": a} for a in found.addresses[:_MOST_ADDRESSES]]
+        text = f"Address assigned to the Gateway, {found.replicas}/{found.wanted or found.replicas} envoy replicas available"
+        if len(addresses) > _MOST_ADDRESSES:
+            text = f"Too many addresses ({len(addresses)}) have been assigned to the Gateway; only the first 16 are included in the status."
+        conditions.set("Programmed", True, "Programmed", f"{text}; {found.message}" if found.message else text)
+    return [{"type": _address_type(a), "value": a} for a in addresses[:_MOST_ADDRESSES]]
 
 
 def _address_type(address: str) -> str:

@@ -1,0 +1,102 @@
+"""The provider `Kubernetes`: fleets as Deployments and Services, in the control plane's namespace or in their Gateways'."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.infra_manager.providers.kubernetes.applying import MANAGER, Applier
+from services.infra_manager.providers.kubernetes.keeper import Keeper
+from services.infra_manager.providers.kubernetes.objects import RATE_LIMIT, Objects
+from services.infra_manager.providers.kubernetes.render.fleet import render
+from services.infra_manager.providers.kubernetes.render.options import OWN_IMAGE, KubeOptions
+from services.infra_manager.providers.kubernetes.render.plan import Plan
+from shared.core.refs import GatewayRef
+from shared.ir.infra import Infra
+from shared.ir.status import InfraStatus
+from shared.kube.client import Kube, NoCluster
+from shared.runtime.settings import Settings
+from shared.runtime.start import CannotStart
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")
+
+
+def options(settings: Settings) -> KubeOptions:
+    kubernetes = settings.config.provider.kubernetes
+    deploy = kubernetes.deploy if kubernetes is not None else None
+    shutdown = kubernetes.shutdown_manager if kubernetes is not None else None
+    injector = kubernetes.proxy_topology_injector if kubernetes is not None else None
+    return KubeOptions(
+        namespace=settings.namespace,
+        dns_domain=settings.dns_domain,
+        xds_host="" if settings.xds_host in _LOOPBACK else settings.xds_host,
+        xds_port=settings.xds_port,
+        by_namespace=deploy is not None and deploy.type == "GatewayNamespace",
+        zones=injector is None or not injector.disabled,
+        own_image=(shutdown.image if shutdown is not None else None) or OWN_IMAGE,
+    )
+
+
+class KubernetesInfrastructure:
+    def __init__(self, settings: Settings) -> None:
+        self._options = options(settings)
+        self._kube: Kube | None = None
+        self._objects: Objects | None = None
+        self._applier: Applier | None = None
+        self._keepers: dict[GatewayRef, Keeper] = {}
+        self._changes: dict[GatewayRef, InfraStatus | None] = {}
+        self._changed = asyncio.Event()
+
+    async def open(self) -> frozenset[GatewayRef]:
+        try:
+            self._kube = await Kube.connect(MANAGER)
+        except NoCluster as e:
+            raise CannotStart(str(e)) from e
+        namespace = "" if self._options.by_namespace else self._options.namespace
+        self._objects = Objects(self._kube, namespace, self._look)
+        self._applier = Applier(self._kube, self._objects)
+        await self._objects.open()
+        return self._objects.fleets()
+
+    def render(self, gateway: GatewayRef, infra: Infra) -> Plan | None:
+        return render(infra, self._options)
+
+    async def apply(self, gateway: GatewayRef, plan: Plan | None) -> None:
+        self._keeper(gateway).want(plan)
+
+    async def remove(self, gateway: GatewayRef) -> None:
+        self._keeper(gateway).remove()
+
+    async def observe(self) -> tuple[GatewayRef, InfraStatus | None]:
+        while not self._changes:
+            self._changed.clear()
+            await self._changed.wait()
+        gateway = next(iter(self._changes))
+        return gateway, self._changes.pop(gateway)
+
+    async def close(self) -> None:
+        for keeper in self._keepers.values():
+            await keeper.close()
+        if self._kube is not None:
+            await self._kube.close()
+        if self._objects is not None:
+            await self._objects.close()
+
+    def _keeper(self, gateway: GatewayRef) -> Keeper:
+        keeper = self._keepers.get(gateway)
+        if keeper is None or keeper.ended:
+            assert self._applier is not None
+            assert self._objects is not None
+            keeper = self._keepers[gateway] = Keeper(gateway, self._applier, self._objects, self._report)
+        return keeper
+
+    def _look(self, gateway: GatewayRef) -> None:
+        if (keeper := self._keepers.get(gateway)) is not None:
+            keeper.look()
+
+    def _report(self, gateway: GatewayRef, status: InfraStatus | None) -> None:
+        if status is None:
+            self._keepers.pop(gateway, None)
+        if gateway == RATE_LIMIT:
+            return
+        self._changes[gateway] = status
+        self._changed.set()
