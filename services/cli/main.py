@@ -32,6 +32,7 @@ ConfigPath = Annotated[
     Path | None, typer.Option("--config-path", envvar="HEADGATE_CONFIG", help="Static configuration (EnvoyGateway file).")
 ]
 StateDir = Annotated[Path, typer.Option("--state-dir", envvar="HEADGATE_STATE_DIR", help="Where a running Headgate keeps its files.")]
+DnsDomain = Annotated[str, typer.Option(envvar="KUBERNETES_CLUSTER_DOMAIN", help="The DNS domain of the cluster's Services.")]
 Output = Annotated[Format, typer.Option("-o", "--output", help="text for people; json or yaml for machines.")]
 
 
@@ -69,9 +70,7 @@ def serve(
     ops_port: Annotated[int, typer.Option(envvar="HEADGATE_OPS_PORT", help="0 picks a free one.")] = 0,
     xds_host: Annotated[str, typer.Option(envvar="HEADGATE_XDS_HOST", help="Where xDS listens, or where proxies find it.")] = "127.0.0.1",
     xds_port: Annotated[int, typer.Option(envvar="HEADGATE_XDS_PORT", help="Port of xDS.")] = XDS_PORT,
-    dns_domain: Annotated[
-        str, typer.Option(envvar="KUBERNETES_CLUSTER_DOMAIN", help="The DNS domain of the cluster's Services.")
-    ] = "cluster.local",
+    dns_domain: DnsDomain = "cluster.local",
 ) -> None:
     """Run one of the four services in the foreground, as containers do."""
     from services.cli.serve import main
@@ -167,17 +166,32 @@ def diff(
     _run(main())
 
 
-@app.command(epilog="Example: `headgate certgen ./certs --host xds.example.com`")
+@app.command(epilog="Examples: `headgate certgen ./certs --host xds.example.com`, `headgate certgen --kubernetes`")
 def certgen(
-    folder: Annotated[Path, typer.Argument(help="Where to write; what is there and still good is kept.")],
+    folder: Annotated[Path | None, typer.Argument(help="Where to write; what is there and still good is kept.")] = None,
     host: Annotated[list[str] | None, typer.Option(help="A further name or address in the certificates; may be repeated.")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Make everything anew.")] = False,
+    overwrite: Annotated[bool, typer.Option("-o", "--overwrite", help="Make everything anew.")] = False,
+    kubernetes: Annotated[bool, typer.Option("--kubernetes", help="Write Secrets into the cluster; what is there is kept.")] = False,
+    namespace: Annotated[str, typer.Option(envvar="HEADGATE_NAMESPACE", help="The Secrets' namespace.")] = "envoy-gateway-system",
+    dns_domain: DnsDomain = "cluster.local",
+    external_nats: Annotated[bool, typer.Option("--external-nats", help="Make nothing for NATS: it is somebody else's.")] = False,
+    disable_topology_injector: Annotated[
+        bool, typer.Option("--disable-topology-injector", help="Leave the topology injector's webhook alone.")
+    ] = False,
 ) -> None:
     """Make the certificates, the HMAC secret and the key that seals secrets on the bus."""
-    from services.cli.certgen import generate
+    from services.cli import certgen as command
 
+    if (folder is None) is not kubernetes:
+        fail("certgen writes into a folder or into a cluster", "Name a folder, or say --kubernetes.", exits.USAGE)
+    if folder is None:
+        from services.cli.cluster_secrets import run
+
+        for name in _run(run(namespace, dns_domain, overwrite=overwrite, nats=not external_nats, webhook=not disable_topology_injector)):
+            out.print(f"wrote {name}")
+        return
     try:
-        written = generate(folder, hosts=host or (), overwrite=overwrite)
+        written = command.generate(folder, hosts=host or (), overwrite=overwrite)
     except OSError as e:
         fail(f"{e.filename or folder} cannot be written: {e.strerror}", "Name a folder that may be written to.")
     for path in written:

@@ -21,6 +21,7 @@ from nats.aio.subscription import Subscription
 
 from shared.bus.backoff import Backoff
 from shared.bus.errors import BusClosed, NoStream, Unavailable
+from shared.bus.permissions import inbox
 from shared.bus.publisher import Publisher, Result
 from shared.bus.settings import BusSettings
 from shared.bus.streams import TIMEOUT, api, ensure
@@ -206,6 +207,7 @@ class Bus:
             ping_interval=10,
             max_outstanding_pings=2,
             no_echo=True,
+            inbox_prefix=inbox(self.service),
             closed_cb=on_closed,
             error_cb=on_error,
             **_identity(self.settings),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from shared.bus import permissions
 from shared.bus.settings import MAX_PAYLOAD
 
 
@@ -16,10 +17,12 @@ def render(
     user: str = "",
     password: str = "",
     tls: tuple[str, str, str] | None = None,
+    own_permissions: bool = False,
     monitor_port: int | None = None,
 ) -> str:
     """A configuration file. Loopback unless told otherwise; `port` -1 lets the server choose. `tls`: (ca, cert, key) PEM files, clients
-    must then prove themselves. `monitor_port`: HTTP monitoring, on loopback or the given host."""
+    must then prove themselves; with `own_permissions` their certificates say which service they are, and so what they may.
+    `monitor_port`: HTTP monitoring, on loopback or the given host."""
     q = json.dumps
     blocks = [
         f"server_name: {q(name)}",
@@ -36,5 +39,8 @@ def render(
         blocks.append(f"authorization {{\n  user: {q(user)}\n  password: {q(password)}\n}}")
     if tls is not None:
         ca, cert, key = tls
-        blocks.append(f"tls {{\n  ca_file: {q(ca)}\n  cert_file: {q(cert)}\n  key_file: {q(key)}\n  verify: true\n}}")
+        verify = "verify_and_map" if own_permissions else "verify"
+        blocks.append(f"tls {{\n  ca_file: {q(ca)}\n  cert_file: {q(cert)}\n  key_file: {q(key)}\n  {verify}: true\n}}")
+    if own_permissions:
+        blocks.append(permissions.users())
     return "\n".join(blocks) + "\n"

@@ -17,10 +17,19 @@ from shared.runtime.binaries import find
 class NatsServer:
     """`start()`, `kill()` (SIGKILL), `stop()`, `restart(wipe=...)`; `url` is stable once it was started (or reserved)."""
 
-    def __init__(self, directory: Path, *, user: str = "", password: str = "", tls: tuple[str, str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        user: str = "",
+        password: str = "",
+        tls: tuple[str, str, str] | None = None,
+        own_permissions: bool = False,
+    ) -> None:
         self._directory = directory
         self._store = directory / "store"
         self._user, self._password, self._tls = user, password, tls
+        self._own_permissions = own_permissions
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -48,7 +57,13 @@ class NatsServer:
         self._directory.mkdir(parents=True, exist_ok=True)
         config = self._directory / "nats.conf"
         text = render(
-            store_dir=str(self._store), port=self.port or -1, name="test", user=self._user, password=self._password, tls=self._tls
+            store_dir=str(self._store),
+            port=self.port or -1,
+            name="test",
+            user=self._user,
+            password=self._password,
+            tls=self._tls,
+            own_permissions=self._own_permissions,
         )
         config.write_text(text)
         for stale in self._directory.glob("*.ports"):
