@@ -59,6 +59,7 @@ class Lease:
 
     async def acquire(self) -> int:
         """Waits until the lease is ours; the epoch, greater than any before (also after a wiped disk, as far as clocks are right)."""
+        await self._stop_renewing()
         self.lost = asyncio.Event()
         seen_seq, seen_at = -1, 0.0
         while True:
@@ -88,12 +89,16 @@ class Lease:
 
     async def release(self) -> None:
         """Gives it back, so that the next holder need not wait."""
-        if self._task is not None:
-            await end(self._task)
-            self._task = None
+        await self._stop_renewing()
         if not self.lost.is_set() and self.epoch:
             with contextlib.suppress(BusError):
                 await self._write(Record("", self.epoch, self._ttl), self._seq)
+
+    async def _stop_renewing(self) -> None:
+        """Of a term that ended otherwise than by losing the lease, too: two renewals would undo each other."""
+        if self._task is not None:
+            await end(self._task)
+            self._task = None
 
     async def _renew(self) -> None:
         mine = Record(self.holder, self.epoch, self._ttl)

@@ -139,6 +139,20 @@ async def test_a_namesake_waits_while_the_holder_lives_and_not_long_after(connec
     await namesake.release()
 
 
+async def test_a_holder_whose_term_ended_otherwise_does_not_stand_in_its_own_way(connect: Connect) -> None:
+    """A newer writer may be met before the lease says that it was lost: renewals of the old term end with it."""
+    bus = await connect()
+    lease = Lease(bus, "writer", ttl=1)
+    first = await lease.acquire()
+    second = await asyncio.wait_for(lease.acquire(), 10)
+    assert second > first
+    other = asyncio.create_task(Lease(await connect(), "writer", ttl=1).acquire())
+    done, _ = await asyncio.wait([other, asyncio.create_task(lease.lost.wait())], timeout=3, return_when=asyncio.FIRST_COMPLETED)
+    assert not done, "it is renewed, and by one"
+    await lease.release()
+    await asyncio.wait_for(other, 10)
+
+
 async def test_a_holder_that_slept_learns_that_it_lost(connect: Connect) -> None:
     asleep, heir = Lease(await connect(), "writer", ttl=1), Lease(await connect(), "writer", "heir", ttl=1)
     await asleep.acquire()
