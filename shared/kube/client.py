@@ -104,9 +104,9 @@ class Kube:
             raise _refusal(answer.status, found)
         return found
 
-    async def apply(self, path: str, body: Mapping[str, Any], *, force: bool = True) -> dict[str, Any]:
-        """Server-side apply under this client's name; the object as it is now."""
-        query = {"fieldManager": self._name, "force": "true" if force else "false"}
+    async def apply(self, path: str, body: Mapping[str, Any], *, force: bool = True, manager: str = "") -> dict[str, Any]:
+        """Server-side apply under this client's name (or another); the object as it is now."""
+        query = {"fieldManager": manager or self._name, "force": "true" if force else "false"}
         answer: dict[str, Any] = msgspec.json.decode(await self.request("PATCH", path, query, body, APPLY))
         return answer
 

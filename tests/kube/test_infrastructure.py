@@ -166,6 +166,33 @@ async def test_a_fleet_that_is_removed_leaves_nothing(world: World) -> None:
         assert world.versions() == {}
 
 
+async def test_an_autoscaler_finds_the_number_of_pods_that_there_were(world: World) -> None:
+    async with world.running():
+        await world.apply(infra({"envoyDeployment": {"replicas": 3}}))
+        await until(world.whole, 30)
+        await world.apply(infra({"envoyDeployment": {}, "envoyHpa": {"minReplicas": 2, "maxReplicas": 5}}))
+
+        def ours() -> str:
+            (found,) = (e for e in world.one("deployments")["metadata"]["managedFields"] if e["manager"] == "headgate")
+            return str(found["fieldsV1"])
+
+        await until(lambda: bool(world.all("horizontalpodautoscalers")) and "f:replicas" not in ours())
+        assert world.one("deployments")["spec"]["replicas"] == 3
+        name = world.one("deployments")["metadata"]["name"]
+        world.patch("deployments", name, {"spec": {"replicas": 5}})
+        version = world.one("deployments")["metadata"]["resourceVersion"]
+        await asyncio.sleep(0.3)  # long enough for a repair, if there were one
+        assert world.one("deployments")["metadata"]["resourceVersion"] == version
+
+
+async def test_while_something_is_refused_the_status_still_follows(world: World) -> None:
+    async with world.running():
+        await world.apply(infra({"envoyHpa": {"minReplicas": 9, "maxReplicas": 3}}))
+        await until(lambda: world.whole() and world.status is not None and "maxReplicas" in world.status.message, 30)
+        world.run_pods()
+        await until(lambda: world.status is not None and world.status.ready, 5)
+
+
 async def test_a_daemon_set_takes_the_deployments_place_when_it_runs(world: World) -> None:
     async with world.running():
         await world.apply(infra())

@@ -22,6 +22,7 @@ from shared.kube.client import NOT_FOUND, Kube, Refused
 log = structlog.get_logger("infrastructure")
 
 MANAGER = "headgate"
+SCALE_KEEPER = "headgate-scale"
 JSON_PATCH = "application/json-patch+json"
 _OWNERS = {"Gateway": GATEWAY, "GatewayClass": GATEWAY_CLASS}
 
@@ -69,6 +70,7 @@ class Applier:
         if self._objects.formerly_managed(ref):
             await self._take_over(ref, path)
         body = keeping_selector(self._objects.get(ref), manifest.body())
+        await self._leave_replicas(ref, path, body)
         if owner is not None:
             body["metadata"]["ownerReferences"] = [owner]
         answer = await self._kube.apply(path, body)
@@ -91,6 +93,14 @@ class Applier:
                 raise
         log.info("deleted", object=str(ref))
         self._confirmed.pop(ref, None)
+
+    async def _leave_replicas(self, ref: ObjectRef, path: str, body: JSON) -> None:
+        """A number of pods that we set and now leave to an autoscaler would fall back to one: somebody else keeps it meanwhile."""
+        replicas = ((self._objects.get(ref) or {}).get("spec") or {}).get("replicas") or 1
+        if ref.kind != "Deployment" or "replicas" in body["spec"] or replicas == 1:
+            return
+        kept = {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": {"name": ref.name, "namespace": ref.namespace}}
+        await self._kube.apply(path, kept | {"spec": {"replicas": replicas}}, manager=SCALE_KEEPER)
 
     async def _refuse_others(self, plan: Plan, ref: ObjectRef, path: str) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 import structlog
@@ -13,7 +14,7 @@ from services.infra_manager.providers.kubernetes.objects import Objects
 from services.infra_manager.providers.kubernetes.observed import available, status
 from services.infra_manager.providers.kubernetes.render.plan import Manifest, Plan
 from shared.bus.backoff import Backoff
-from shared.bus.waiting import end, first_of
+from shared.bus.waiting import end
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.ir.status import InfraStatus
 from shared.kube.client import Refused, Unreachable
@@ -70,27 +71,34 @@ class Keeper:
 
     async def _run(self) -> None:
         failures, repairs = Backoff(first=0.2, most=30.0), Backoff(first=0.05, most=10.0)
+        not_before, trouble = 0.0, ""
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await self._woken(not_before - time.monotonic() if not_before else None)
             wished = self._wished.is_set()
-            self._wished.clear()
-            trouble, pause = await self._attempt(), 0.0
-            if trouble is None:
-                failures.reset()
-                repairs.reset()
-            elif trouble:
-                pause = failures.next()
-                self._wake.set()
-            elif not wished:
-                # somebody else may want it otherwise, and would answer each of our repairs
-                pause = repairs.next()
-            self._tell(trouble or "")
+            if wished or time.monotonic() >= not_before:
+                self._wished.clear()
+                outcome = await self._attempt()
+                trouble, pause = outcome or "", 0.0
+                if outcome is None:
+                    failures.reset()
+                    repairs.reset()
+                elif outcome:
+                    pause = failures.next()
+                elif not wished:
+                    # somebody else may want it otherwise, and would answer each of our repairs
+                    pause = repairs.next()
+                not_before = time.monotonic() + pause if pause else 0.0
+            self._tell(trouble)
             if self._removed and not self._objects.of(self.fleet):
                 self._report(self.fleet, None)
                 return
-            if pause:
-                await first_of(self._wished.wait(), timeout=pause)
+
+    async def _woken(self, timeout: float | None) -> None:
+        """By a wish, by a change of what is there, or when it is time to try again."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if timeout is None else max(0.0, timeout)):
+                await self._wake.wait()
+        self._wake.clear()
 
     async def _attempt(self) -> str | None:
         """None: all was as it should be; '': now it is; else what is wrong."""
