@@ -21,6 +21,7 @@ from shared.kube.client import NOT_FOUND, Kube, Refused
 
 log = structlog.get_logger("infrastructure")
 
+FORBIDDEN = 403
 MANAGER = "headgate"
 SCALE_KEEPER = "headgate-scale"
 JSON_PATCH = "application/json-patch+json"
@@ -57,6 +58,10 @@ class Applier:
             found = msgspec.json.decode(await self._kube.get(resource.path(ref)))
         except Refused as e:
             if e.code == NOT_FOUND:
+                return None
+            if e.code == FORBIDDEN:
+                # the fleet works; only nobody will clear it away with its owner
+                log.warning("owner_unreadable", owner=str(ref), error=str(e))
                 return None
             raise
         return {"apiVersion": resource.api_version, "kind": owner.kind, "name": owner.name, "uid": found["metadata"]["uid"]}
