@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from shared.core.refs import ObjectRef
-from shared.kube.client import GONE, JSON, Kube, Refused, Unreachable, retrying_pause
+from shared.kube.client import GONE, JSON, NOT_FOUND, Kube, Refused, Unreachable, retrying_pause
 from shared.kube.discovery import Resource
 
 log = structlog.get_logger("kubernetes")
@@ -43,6 +43,10 @@ class Batch(NamedTuple):
     listed: bool = False
 
 
+class NotServed(Exception):
+    """The server knows no such kind in this version: not any more, or not yet again. It must be looked for anew."""
+
+
 class _ListMeta(msgspec.Struct, rename="camel"):
     resource_version: str = ""
     continue_: str = msgspec.field(default="", name="continue")
@@ -64,22 +68,29 @@ _lists = msgspec.json.Decoder(_List)
 
 
 class Watcher:
-    """`metadata_only`: objects come without their contents."""
+    """`metadata_only`: objects come without their contents. `known`: resource versions of what was told before; kept up to date."""
 
     def __init__(
-        self, kube: Kube, resource: Resource, *, namespace: str = "", query: Mapping[str, str] | None = None, metadata_only: bool = False
+        self,
+        kube: Kube,
+        resource: Resource,
+        *,
+        namespace: str = "",
+        query: Mapping[str, str] | None = None,
+        metadata_only: bool = False,
+        known: dict[ObjectRef, str] | None = None,
     ) -> None:
         self._kube = kube
         self._resource = resource
         self._path = resource.path(namespace=namespace)
         self._query = dict(query or {})
         self._accept = METADATA if metadata_only else JSON
-        self._known: dict[ObjectRef, str] = {}
+        self._known = known if known is not None else {}
         self._version = ""
         self._failures = 0
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
-        """Without end. Close it (contextlib.aclosing): an open watch is a connection."""
+        """Without end, but for NotServed. Close it (contextlib.aclosing): an open watch is a connection."""
         while True:
             try:
                 if not self._version:
@@ -91,6 +102,8 @@ class Watcher:
                         yield Batch((change,))
             except Refused as e:
                 self._version = ""
+                if e.code == NOT_FOUND:
+                    raise NotServed(str(e)) from e
                 if e.code != GONE:
                     await self._wait(str(e))
             except Unreachable as e:
@@ -114,7 +127,8 @@ class Watcher:
             query["continue"] = page.metadata.continue_
         changes = [Change(ref, None) for ref in self._known.keys() - found.keys()]
         changes += [Change(ref, o) for ref, o in found.items() if self._known.get(ref) != _version(o)]
-        self._known = {ref: _version(o) for ref, o in found.items()}
+        self._known.clear()
+        self._known |= {ref: _version(o) for ref, o in found.items()}
         self._version = page.metadata.resource_version
         return Batch(tuple(changes), listed=True)
 

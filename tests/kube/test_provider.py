@@ -224,39 +224,106 @@ async def test_only_the_named_namespaces_count(cluster: ApiServer, namespace: st
         assert ref(other, "r") not in r.objects
 
 
+def entry(controller: str, reason: str) -> dict[str, Any]:
+    condition = {"type": "Accepted", "status": "True", "reason": reason, "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    return {"parentRef": {"name": "gw"}, "controllerName": controller, "conditions": [condition]}
+
+
+class Shown:
+    """A route's parents as the server has them, and a foreign controller that writes there."""
+
+    def __init__(self, cluster: ApiServer, namespace: str, name: str = "r") -> None:
+        self._cluster, self._path = cluster, f"{routes(namespace)}/{name}"
+
+    def __call__(self) -> list[tuple[str, str]]:
+        status = self._cluster.get(self._path).get("status") or {}
+        return sorted((p["controllerName"], p["conditions"][0]["reason"]) for p in status.get("parents") or ())
+
+    def write(self, *entries: dict[str, Any], version: str = "") -> bool:
+        body: dict[str, Any] = {"status": {"parents": entries}} | ({"metadata": {"resourceVersion": version}} if version else {})
+        answer = self._cluster.http.patch(f"{self._path}/status", json=body, headers={"Content-Type": "application/merge-patch+json"})
+        assert answer.is_success or answer.status_code == 409, answer.text
+        return answer.is_success
+
+    @property
+    def version(self) -> str:
+        found: str = self._cluster.get(self._path)["metadata"]["resourceVersion"]
+        return found
+
+
+OTHER = "example.com/other"
+
+
 async def test_a_status_goes_beside_those_of_others(cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster.apply(routes(namespace), route(namespace, "r"))
-
-    def entry(controller: str, reason: str) -> dict[str, Any]:
-        condition = {"type": "Accepted", "status": "True", "reason": reason, "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-        return {"parentRef": {"name": "gw"}, "controllerName": controller, "conditions": [condition]}
-
-    def shown() -> list[tuple[str, str]]:
-        status = cluster.get(f"{routes(namespace)}/r").get("status") or {}
-        return [(p["controllerName"], p["conditions"][0]["reason"]) for p in status.get("parents", ())]
-
-    def foreign(*entries: dict[str, Any]) -> None:
-        answer = cluster.http.patch(
-            f"{routes(namespace)}/r/status", json={"status": {"parents": entries}}, headers={"Content-Type": "application/merge-patch+json"}
-        )
-        assert answer.is_success, answer.text
-
-    foreign(entry("example.com/other", "Theirs"))
+    shown, at = Shown(cluster, namespace), ref(namespace, "r")
+    shown.write(entry(OTHER, "Theirs"))
     async with running(cluster, monkeypatch) as r:
-        at = ref(namespace, "r")
         await r.provider.write_status(at, {"parents": [entry(CONTROLLER, "Ours")]})
-        assert sorted(shown()) == [("example.com/other", "Theirs"), (CONTROLLER, "Ours")]
-        version = cluster.get(f"{routes(namespace)}/r")["metadata"]["resourceVersion"]
+        assert shown() == [(OTHER, "Theirs"), (CONTROLLER, "Ours")]
+        version = shown.version
         await r.provider.write_status(at, {"parents": [entry(CONTROLLER, "Ours")]})
-        assert cluster.get(f"{routes(namespace)}/r")["metadata"]["resourceVersion"] == version, "nothing new, nothing written"
-        foreign(entry("example.com/other", "Changed"), entry(CONTROLLER, "Ours"))
+        assert shown.version == version, "nothing new, nothing written"
+        shown.write(entry(OTHER, "Changed"), entry(CONTROLLER, "Ours"))
         await r.provider.write_status(at, {"parents": [entry(CONTROLLER, "New")]})
-        assert sorted(shown()) == [("example.com/other", "Changed"), (CONTROLLER, "New")]
+        assert shown() == [(OTHER, "Changed"), (CONTROLLER, "New")]
         mine = await r.provider.read_status(at)
         assert mine is not None
         assert [p["controllerName"] for p in mine["parents"]] == [CONTROLLER]
         await r.provider.write_status(at, None)
-        assert shown() == [("example.com/other", "Changed")]
+        assert shown() == [(OTHER, "Changed")]
+
+
+async def test_two_controllers_that_write_at_once_lose_nothing(cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.apply(routes(namespace), route(namespace, "r"))
+    shown, at = Shown(cluster, namespace), ref(namespace, "r")
+
+    def theirs(n: int) -> None:
+        """As controllers do that read, change and write, and begin again at a conflict."""
+        while True:
+            found = cluster.get(f"{routes(namespace)}/r")
+            kept = [p for p in (found.get("status") or {}).get("parents") or () if p["controllerName"] != OTHER]
+            if shown.write(*kept, entry(OTHER, f"Theirs{n}"), version=found["metadata"]["resourceVersion"]):
+                return
+
+    async def many() -> None:
+        for n in range(15):
+            await asyncio.to_thread(theirs, n)
+
+    async with running(cluster, monkeypatch) as r:
+        writing = asyncio.create_task(many())
+        for n in range(15):
+            await r.provider.write_status(at, {"parents": [entry(CONTROLLER, f"Ours{n}")]})
+        await writing
+        await until(lambda: shown() == [(OTHER, "Theirs14"), (CONTROLLER, "Ours14")])
+
+
+async def test_a_status_that_is_lost_is_written_again(cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody takes it away, or the object is replaced by one of the same name: nothing else has changed that would bring it back."""
+    cluster.apply(routes(namespace), route(namespace, "r"))
+    shown, at = Shown(cluster, namespace), ref(namespace, "r")
+    async with running(cluster, monkeypatch) as r:
+        await r.provider.write_status(at, {"parents": [entry(CONTROLLER, "Ours")]})
+        shown.write(entry(OTHER, "Alone"))
+        await until(lambda: shown() == [(OTHER, "Alone"), (CONTROLLER, "Ours")])
+        cluster.delete(f"{routes(namespace)}/r")
+        cluster.apply(routes(namespace), route(namespace, "r"))
+        await until(lambda: shown() == [(CONTROLLER, "Ours")])
+
+
+async def test_a_status_that_the_server_refuses_stops_no_other(cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.resource_watcher.providers.kubernetes.writing.TRIES", 1)
+    for name in ("r", "bad"):
+        cluster.apply(routes(namespace), route(namespace, name))
+    async with running(cluster, monkeypatch) as r:
+        bad = entry(CONTROLLER, "not a reason, with spaces")
+        await asyncio.gather(
+            r.provider.write_status(ref(namespace, "bad"), {"parents": [bad]}),
+            r.provider.write_status(ref(namespace, "r"), {"parents": [entry(CONTROLLER, "Ours")]}),
+            r.provider.write_status(ref(namespace, "nowhere"), {"parents": [entry(CONTROLLER, "Ours")]}),
+        )
+        assert Shown(cluster, namespace)() == [(CONTROLLER, "Ours")]
+        assert Shown(cluster, namespace, "bad")() == []
 
 
 async def test_a_kind_that_is_not_installed_is_told_and_found_when_it_comes(

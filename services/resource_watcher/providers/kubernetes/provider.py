@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
@@ -12,13 +11,13 @@ import msgspec
 import structlog
 
 from services.resource_watcher.provider import Problem, Sink, Update
-from services.resource_watcher.providers.kubernetes import statuses
 from services.resource_watcher.providers.kubernetes.scope import Scope
+from services.resource_watcher.providers.kubernetes.writing import StatusWriter
 from shared.core.kinds import KindInfo
 from shared.core.refs import ObjectRef
-from shared.kube.client import CONFLICT, NOT_FOUND, Kube, NoCluster, Refused, Unreachable, retrying_pause
+from shared.kube.client import NOT_FOUND, Kube, NoCluster, Refused, Unreachable, retrying_pause
 from shared.kube.discovery import Resource, find
-from shared.kube.watching import Batch, Watcher
+from shared.kube.watching import Batch, Change, NotServed, Watcher
 from shared.runtime.settings import Settings
 from shared.runtime.start import CannotStart
 
@@ -29,7 +28,6 @@ LOOK_AGAIN = 5.0
 """Seconds until a kind that is not installed is looked for again."""
 GATHER = 0.002
 """Seconds in which changes that come together are told together."""
-TRIES = 5
 
 
 class KubernetesProvider:
@@ -39,17 +37,15 @@ class KubernetesProvider:
         watch = kubernetes.watch if kubernetes is not None else None
         if custom is not None and custom.resource.kubernetes is not None:
             watch = custom.resource.kubernetes.watch
-        self._controller = settings.config.gateway.controller_name
         self._kinds = settings.config.kinds
         self._scope = Scope(watch, self._kinds)
         self._kube: Kube | None = None
-        self._connected = asyncio.Event()
         self._resources: dict[tuple[str, str], Resource] = {}
-        self._listed: set[tuple[str, str]] = set()
+        self._told = {at: asyncio.Event() for at in self._kinds}
         self._absent: set[tuple[str, str]] = set()
         self._pending: dict[ObjectRef, dict[str, Any] | None] = {}
         self._seen: dict[ObjectRef, dict[str, Any]] = {}
-        self._statuses: dict[ObjectRef, tuple[str, dict[str, Any]]] = {}
+        self._statuses = StatusWriter(settings.config.gateway.controller_name)
         self._wanted: set[ObjectRef] = set()
         self._wake = asyncio.Event()
 
@@ -58,9 +54,9 @@ class KubernetesProvider:
             self._kube = await Kube.connect(MANAGER)
         except NoCluster as e:
             raise CannotStart(str(e)) from e
-        self._connected.set()
         tasks = [asyncio.create_task(self._follow(info), name=info.kind) for info in self._kinds.values()]
         tasks.append(asyncio.create_task(self._tell(sink), name="telling"))
+        tasks.append(asyncio.create_task(self._statuses.keep(self._kube), name="statuses"))
         stopping = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait((*tasks, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -86,36 +82,46 @@ class KubernetesProvider:
 
     async def _follow(self, info: KindInfo) -> None:
         """Watches a kind for ever; waits for it while it is not installed."""
-        at = (info.group, info.kind)
-        resource = await self._found(info)
-        watcher = Watcher(self._api, resource, metadata_only=info.wanted)
-        async with aclosing(watcher.batches()) as batches:
-            async for batch in batches:
-                await self._take(batch, info)
-                if batch.listed:
-                    self._listed.add(at)
+        at, known, looks = (info.group, info.kind), dict[ObjectRef, str](), 0
+        while True:
+            resource = await self._look(info)
+            if resource is None:
+                looks += 1
+                if looks > 1 and known:
+                    await self._take(Batch(tuple(Change(ref, None) for ref in known)), info)
+                    known = {}
+                self._absent.add(at)
+                self._told[at].set()
                 self._wake.set()
+                await asyncio.sleep(LOOK_AGAIN)
+                continue
+            looks = 0
+            self._resources[at] = resource
+            self._absent.discard(at)
+            watcher = Watcher(self._api, resource, metadata_only=info.wanted, known=known)
+            try:
+                async with aclosing(watcher.batches()) as batches:
+                    async for batch in batches:
+                        await self._take(batch, info)
+                        if batch.listed:
+                            self._told[at].set()
+                        self._wake.set()
+            except NotServed:
+                log.info("kind_no_longer_served", group=info.group, kind=info.kind, version=resource.api_version)
 
-    async def _found(self, info: KindInfo) -> Resource:
-        at, attempt = (info.group, info.kind), 0
+    async def _look(self, info: KindInfo) -> Resource | None:
+        attempt = 0
         while True:
             try:
-                resource = await find(self._api, info)
+                found = await find(self._api, info)
             except (Refused, Unreachable) as e:
                 log.warning("cannot_look_for", kind=info.kind, error=str(e))
                 await retrying_pause(attempt)
                 attempt += 1
                 continue
-            if resource is not None:
-                self._resources[at] = resource
-                self._absent.discard(at)
-                return resource
-            if at not in self._absent:
+            if found is None and (info.group, info.kind) not in self._absent:
                 log.info("kind_not_installed", group=info.group, kind=info.kind)
-                self._absent.add(at)
-                self._listed.add(at)
-                self._wake.set()
-            await asyncio.sleep(LOOK_AGAIN)
+            return found
 
     async def _take(self, batch: Batch, info: KindInfo) -> None:
         for ref, found in batch.changes:
@@ -126,7 +132,7 @@ class KubernetesProvider:
                 elif ref in self._wanted and (whole := await self._read(ref)) is not None:
                     self._pending[ref] = whole
                 continue
-            self._note_status(ref, found)
+            self._statuses.see(ref, self._resources[info.group, info.kind], found)
             if ref.kind == "Namespace":
                 self._see_namespace(ref.name, found)
             if self._scope.selects and ref.namespace:
@@ -152,7 +158,7 @@ class KubernetesProvider:
             await self._wake.wait()
             await asyncio.sleep(GATHER)
             self._wake.clear()
-            complete = self._listed >= self._kinds.keys()
+            complete = all(told.is_set() for told in self._told.values())
             changes, self._pending = self._pending, {}
             if changes or (complete and not told_complete):
                 told_complete = told_complete or complete
@@ -188,53 +194,20 @@ class KubernetesProvider:
 
     # statuses
 
-    def _note_status(self, ref: ObjectRef, found: Mapping[str, Any] | None) -> None:
-        """What the server holds of an object's status, from the watch: most writes need not ask."""
-        if found is None:
-            self._statuses.pop(ref, None)
-        elif self._resources[ref.group, ref.kind].statuses:
-            self._statuses[ref] = ((found.get("metadata") or {}).get("resourceVersion", ""), found.get("status") or {})
-
     async def read_status(self, ref: ObjectRef) -> dict[str, Any] | None:
-        await self._connected.wait()
-        held = self._statuses.get(ref)
-        return statuses.ours(held[1], self._controller) if held is not None else None
+        if await self._has_status(ref):
+            return self._statuses.ours(ref)
+        return None
 
     async def write_status(self, ref: ObjectRef, status: dict[str, Any] | None) -> None:
-        """Server-side apply of the status alone, with others' entries as they are; tried again when somebody was faster."""
-        await self._connected.wait()
-        resource = self._resources.get((ref.group, ref.kind))
-        if resource is None or not resource.statuses:
-            return
-        attempt = 0
-        while (held := await self._held(ref, resource, fresh=attempt > 0)) is not None:
-            version, now = held
-            wanted = statuses.together(status, now, self._controller)
-            if wanted == now:
-                return
-            metadata = {"name": ref.name, "resourceVersion": version} | ({"namespace": ref.namespace} if ref.namespace else {})
-            body = {"apiVersion": resource.api_version, "kind": ref.kind, "metadata": metadata, "status": wanted}
-            try:
-                answer = await self._api.apply(resource.path(ref, sub="status"), body)
-                self._note_status(ref, answer)
-                return
-            except Refused as e:
-                if e.code == NOT_FOUND:
-                    return
-                if e.code != CONFLICT and attempt >= TRIES:
-                    log.error("status_refused", object=str(ref), error=str(e))
-                    return
-            except Unreachable as e:
-                log.warning("status_not_written", object=str(ref), error=str(e))
-            await retrying_pause(attempt)
-            attempt += 1
+        if await self._has_status(ref):
+            await self._statuses.write(self._api, ref, self._resources[ref.group, ref.kind], status)
 
-    async def _held(self, ref: ObjectRef, resource: Resource, *, fresh: bool) -> tuple[str, dict[str, Any]] | None:
-        """The object's resourceVersion and status; None where it is not there."""
-        if not fresh and (known := self._statuses.get(ref)) is not None:
-            return known
-        with contextlib.suppress(Unreachable, Refused):
-            found = msgspec.json.decode(await self._api.get(resource.path(ref)))
-            self._note_status(ref, found)
-            return self._statuses.get(ref)
-        return self._statuses.get(ref)
+    async def _has_status(self, ref: ObjectRef) -> bool:
+        """Waits until the cluster's objects of the kind are known: before that, each would look new."""
+        told = self._told.get((ref.group, ref.kind))
+        if told is None:
+            return False
+        await told.wait()
+        resource = self._resources.get((ref.group, ref.kind))
+        return resource is not None and resource.statuses
