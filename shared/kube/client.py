@@ -11,12 +11,14 @@ from typing import Any, Self
 
 import aiohttp
 import msgspec
+from aiolimiter import AsyncLimiter
 from kubernetes_asyncio import config as kube_config
 from kubernetes_asyncio.client import ApiClient, Configuration
 from kubernetes_asyncio.config import ConfigException
 
 APPLY, MERGE, JSON = "application/apply-patch+yaml", "application/merge-patch+json", "application/json"
 TIMEOUT = 30.0
+QPS, BURST = 50, 100
 GONE, CONFLICT, NOT_FOUND = 410, 409, 404
 
 
@@ -40,15 +42,19 @@ class NoCluster(Exception):
 class Kube:
     """`async with await Kube.connect(name) as kube`. Safe to use from many tasks."""
 
-    def __init__(self, api: ApiClient, name: str) -> None:
+    def __init__(self, api: ApiClient, name: str, pace: AsyncLimiter) -> None:
         self._api = api
+        self._pace = pace
         self._session: aiohttp.ClientSession = api.rest_client.pool_manager
         self._host = str(api.configuration.host).rstrip("/")
         self._name = name
 
     @classmethod
-    async def connect(cls, name: str) -> Kube:
-        """As $KUBECONFIG says, or the pod's service account, or ~/.kube/config. `name` owns what is applied. Raises NoCluster."""
+    async def connect(cls, name: str, *, qps: int | None = None, burst: int | None = None) -> Kube:
+        """As $KUBECONFIG says, or the pod's service account, or ~/.kube/config. `name` owns what is applied. Raises NoCluster.
+
+        At most `burst` requests at once and `qps` a second from then on (Envoy Gateway's defaults: 100 and 50); watches do not count.
+        """
         configuration = Configuration()
         # watches stay open for each kind, and requests must not wait for them
         configuration.connection_pool_maxsize = 200
@@ -60,7 +66,8 @@ class Kube:
                 kube_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         except (ConfigException, OSError) as e:
             raise NoCluster(f"no Kubernetes cluster: {e}") from e
-        return cls(ApiClient(configuration), name)
+        most = burst or BURST
+        return cls(ApiClient(configuration), name, AsyncLimiter(most, most / (qps or QPS)))
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,6 +95,7 @@ class Kube:
         """The answer's body. Raises Refused, Unreachable."""
         data = msgspec.json.encode(body) if body is not None else None
         sent = {"Content-Type": content_type, **(headers or {})} if data is not None else dict(headers or {})
+        await self._pace.acquire()
         try:
             async with self._session.request(
                 method,

@@ -119,6 +119,18 @@ class Provider(Part, frozen=True):
     kubernetes: KubernetesProvider | None = None
     custom: CustomProvider | None = None
 
+    @property
+    def cluster(self) -> KubernetesResource:
+        """What is said of the cluster that objects come from."""
+        if self.custom is not None and self.custom.resource.kubernetes is not None:
+            return self.custom.resource.kubernetes
+        return self.kubernetes or KubernetesResource()
+
+    @property
+    def request_rate(self) -> ClientRateLimit:
+        """How fast an API server is asked."""
+        return (self.cluster.client or KubernetesClient()).rate_limit or ClientRateLimit()
+
 
 class Logging(Part, frozen=True):
     """Levels by component: `default`, or one of Envoy Gateway's (provider, gateway-api, xds-server, infrastructure …)."""

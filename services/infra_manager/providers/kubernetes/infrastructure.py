@@ -39,6 +39,7 @@ def options(settings: Settings) -> KubeOptions:
 class KubernetesInfrastructure:
     def __init__(self, settings: Settings) -> None:
         self._options = options(settings)
+        self._rate = settings.config.provider.request_rate
         self._kube: Kube | None = None
         self._objects: Objects | None = None
         self._applier: Applier | None = None
@@ -48,7 +49,7 @@ class KubernetesInfrastructure:
 
     async def open(self) -> frozenset[GatewayRef]:
         try:
-            self._kube = await Kube.connect(MANAGER)
+            self._kube = await Kube.connect(MANAGER, qps=self._rate.qps, burst=self._rate.burst)
         except NoCluster as e:
             raise CannotStart(str(e)) from e
         namespace = "" if self._options.by_namespace else self._options.namespace

@@ -32,13 +32,9 @@ GATHER = 0.002
 
 class KubernetesProvider:
     def __init__(self, settings: Settings) -> None:
-        kubernetes = settings.config.provider.kubernetes
-        custom = settings.config.provider.custom
-        watch = kubernetes.watch if kubernetes is not None else None
-        if custom is not None and custom.resource.kubernetes is not None:
-            watch = custom.resource.kubernetes.watch
+        self._rate = settings.config.provider.request_rate
         self._kinds = settings.config.kinds
-        self._scope = Scope(watch, self._kinds)
+        self._scope = Scope(settings.config.provider.cluster.watch, self._kinds)
         self._kube: Kube | None = None
         self._resources: dict[tuple[str, str], Resource] = {}
         self._told = {at: asyncio.Event() for at in self._kinds}
@@ -51,7 +47,7 @@ class KubernetesProvider:
 
     async def run(self, sink: Sink, stop: asyncio.Event) -> None:
         try:
-            self._kube = await Kube.connect(MANAGER)
+            self._kube = await Kube.connect(MANAGER, qps=self._rate.qps, burst=self._rate.burst)
         except NoCluster as e:
             raise CannotStart(str(e)) from e
         tasks = [asyncio.create_task(self._follow(info), name=info.kind) for info in self._kinds.values()]
