@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from services.infra_manager.providers.kubernetes import KubernetesInfrastructure
 from shared.core.refs import GatewayRef
 from shared.ir.infra import Infra, InfraMetadata, ListenerPort, OwnerReference, ProxyInfra, ProxyListener
 from shared.ir.status import InfraStatus
-from shared.runtime.config import EnvoyGateway
+from shared.runtime.config import DeployMode, EnvoyGateway, Provider, RateLimitSection
+from shared.runtime.config import KubernetesProvider as KubernetesConfig
 from shared.runtime.settings import Settings
 from shared.testing.wait import until
 from tests.kube.apiserver import ApiServer
@@ -52,8 +54,8 @@ class World:
         self.statuses: list[InfraStatus | None] = []
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        settings = Settings(service="infra-manager", config=EnvoyGateway(), namespace=self.namespace)
+    async def running(self, config: EnvoyGateway | None = None, certs: Path | None = None) -> AsyncIterator[None]:
+        settings = Settings(service="infra-manager", config=config or EnvoyGateway(), namespace=self.namespace, cert_dir=certs)
         self.provider = KubernetesInfrastructure(settings)
         self.adopted = await self.provider.open()
         watching = asyncio.create_task(self._observe())
@@ -252,7 +254,7 @@ async def test_nodes_addresses_are_those_of_a_node_port(world: World) -> None:
     )
     assert answer.is_success, answer.text
     async with world.running():
-        await world.apply(infra({"envoyService": {"type": "NodePort"}}))
+        await world.apply(infra({"envoyService": {"type": "NodePort", "externalTrafficPolicy": "Cluster"}}))
         await until(lambda: world.status is not None and world.status.addresses == ("203.0.113.9",), 30)
     world.cluster.delete(f"/api/v1/nodes/{world.namespace}")
 
@@ -292,3 +294,53 @@ async def test_what_envoy_gateway_made_is_taken_over(world: World) -> None:
         assert {p: world.one(p)["metadata"]["uid"] for p in uids} == uids
         managers = {e["manager"] for p in uids for e in world.one(p)["metadata"]["managedFields"]}
         assert managers == {"headgate"}
+
+
+async def test_the_rate_limit_service_comes_and_goes_with_its_section(world: World) -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "envoy-gateway"}, "spec": {"ports": [{"port": 18001}]}}
+    world.cluster.apply(world.path("services"), service)
+
+    def made(plural: str) -> list[str]:
+        return [o["metadata"]["name"] for o in world.all(plural) if o["metadata"]["name"] != "envoy-gateway"]
+
+    section = RateLimitSection(backend={"type": "Redis", "redis": {"url": "redis:6379"}})
+    async with world.running(EnvoyGateway(rate_limit=section)):
+        await until(lambda: all(made(p) == ["envoy-ratelimit"] for p in ("services", "deployments", "serviceaccounts")), 30)
+        await until(lambda: made("configmaps") == ["statsd-exporter-config"])
+        (owner,) = world.one("deployments")["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"]) == ("Service", "envoy-gateway")
+        assert not world.adopted
+    async with world.running():
+        await until(lambda: not any(made(p) for p in PATHS))
+
+
+async def test_in_the_gateways_namespace_nothing_of_others_is_touched(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.infra_manager.providers.kubernetes.infrastructure.LOOK_AGAIN", 0.1)
+    authority = tmp_path / "envoy-gateway" / "ca.crt"
+    authority.parent.mkdir()
+    authority.write_text("first")
+    config = EnvoyGateway(provider=Provider(type="Kubernetes", kubernetes=KubernetesConfig(deploy=DeployMode(type="GatewayNamespace"))))
+    spec = {"gatewayClassName": "eg", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}
+    gateway = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "gw"}, "spec": spec}
+    world.cluster.apply(f"/apis/gateway.networking.k8s.io/v1/namespaces/{world.namespace}/gateways", gateway)
+    theirs = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "gw"}, "spec": {"ports": [{"port": 1}]}}
+    world.cluster.apply(world.path("services"), theirs)
+    labels = OWNER | {"gateway.envoyproxy.io/owning-gateway-namespace": world.namespace}
+    metadata = InfraMetadata(labels=labels, owner_reference=OwnerReference(kind="Gateway", name="gw"))
+    proxy = ProxyInfra(name="gw", namespace=world.namespace, metadata=metadata, listeners=(WEB,))
+    at = GatewayRef(world.namespace, "gw")
+    async with world.running(config, tmp_path):
+        await world.provider.apply(at, world.provider.render(at, Infra(proxy=proxy)))
+        await until(lambda: world.status is not None and "already exists" in world.status.message, 30)
+        assert world.one("services")["spec"]["ports"][0]["port"] == 1
+        (owner,) = world.one("deployments")["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"], world.one("deployments")["metadata"]["name"]) == ("Gateway", "gw", "gw")
+        assert world.one("configmaps")["data"]["ca.crt"] == "first"
+        authority.write_text("second")
+        await until(lambda: world.one("configmaps")["data"]["ca.crt"] == "second")
+        world.cluster.delete(f"{world.path('services')}/gw")
+        await until(lambda: bool(world.all("services")) and world.one("services")["spec"]["ports"][0]["port"] == 80, 40)
+        await world.provider.remove(at)
+        await until(lambda: world.status is None)

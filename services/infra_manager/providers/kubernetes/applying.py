@@ -14,7 +14,7 @@ from services.infra_manager.providers.kubernetes.compare import (
     taken_over,
 )
 from services.infra_manager.providers.kubernetes.objects import Objects
-from services.infra_manager.providers.kubernetes.render.kinds import GATEWAY, GATEWAY_CLASS, RESOURCES
+from services.infra_manager.providers.kubernetes.render.kinds import GATEWAY, GATEWAY_CLASS, RESOURCES, SERVICE
 from services.infra_manager.providers.kubernetes.render.plan import JSON, Manifest, Owner, Plan
 from shared.core.refs import ObjectRef
 from shared.kube.client import NOT_FOUND, Kube, Refused
@@ -25,7 +25,7 @@ FORBIDDEN = 403
 MANAGER = "headgate"
 SCALE_KEEPER = "headgate-scale"
 JSON_PATCH = "application/json-patch+json"
-_OWNERS = {"Gateway": GATEWAY, "GatewayClass": GATEWAY_CLASS}
+_OWNERS = {"Gateway": GATEWAY, "GatewayClass": GATEWAY_CLASS, "Service": SERVICE}
 
 
 class NotOurs(Exception):

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
+import structlog
+
+from services.infra_manager.provider import CannotRender
 from services.infra_manager.providers.kubernetes.applying import MANAGER, Applier
 from services.infra_manager.providers.kubernetes.keeper import Keeper
 from services.infra_manager.providers.kubernetes.objects import RATE_LIMIT, Objects
+from services.infra_manager.providers.kubernetes.render import rate_limit
 from services.infra_manager.providers.kubernetes.render.fleet import render
 from services.infra_manager.providers.kubernetes.render.options import OWN_IMAGE, KubeOptions
 from services.infra_manager.providers.kubernetes.render.plan import Plan
+from shared.bus.waiting import end
 from shared.core.refs import GatewayRef
 from shared.ir.infra import Infra
 from shared.ir.status import InfraStatus
@@ -17,6 +23,10 @@ from shared.kube.client import Kube, NoCluster
 from shared.runtime.settings import Settings
 from shared.runtime.start import CannotStart
 
+log = structlog.get_logger("infrastructure")
+
+LOOK_AGAIN = 5.0
+"""Seconds between two looks at the authority's file: a mounted Secret changes within a minute of its own."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")
 
 
@@ -36,35 +46,59 @@ def options(settings: Settings) -> KubeOptions:
     )
 
 
+def rate_limit_asked(settings: Settings) -> rate_limit.Asked | None:
+    """None where no service is to run, or one runs that is not ours."""
+    section, kubernetes = settings.config.rate_limit, settings.config.provider.kubernetes
+    if section is None or section.url is not None:
+        return None
+    return rate_limit.Asked(
+        section.backend,
+        section.telemetry,
+        section.config_port,
+        kubernetes.rate_limit_deployment if kubernetes is not None else None,
+        kubernetes.rate_limit_hpa if kubernetes is not None else None,
+        kubernetes.rate_limit_pdb if kubernetes is not None else None,
+    )
+
+
 class KubernetesInfrastructure:
     def __init__(self, settings: Settings) -> None:
         self._options = options(settings)
         self._rate = settings.config.provider.request_rate
+        self._rate_limit = rate_limit_asked(settings)
         self._kube: Kube | None = None
         self._objects: Objects | None = None
         self._applier: Applier | None = None
         self._keepers: dict[GatewayRef, Keeper] = {}
         self._changes: dict[GatewayRef, InfraStatus | None] = {}
         self._changed = asyncio.Event()
+        self._authority = settings.cert_dir / "envoy-gateway" / "ca.crt" if settings.cert_dir is not None else None
+        self._rendered: dict[GatewayRef, Infra] = {}
+        self._following: asyncio.Task[None] | None = None
 
     async def open(self) -> frozenset[GatewayRef]:
         try:
             self._kube = await Kube.connect(MANAGER, qps=self._rate.qps, burst=self._rate.burst)
         except NoCluster as e:
             raise CannotStart(str(e)) from e
-        namespace = "" if self._options.by_namespace else self._options.namespace
-        self._objects = Objects(self._kube, namespace, self._look)
+        self._objects = Objects(self._kube, self._options.namespace, self._look, everywhere=self._options.by_namespace)
         self._applier = Applier(self._kube, self._objects)
         await self._objects.open()
+        if self._options.by_namespace:
+            self._options = self._options._replace(authority=self._read_authority())
+            self._following = asyncio.create_task(self._follow_authority(), name="authority")
+        self._provide_rate_limit()
         return self._objects.fleets()
 
     def render(self, gateway: GatewayRef, infra: Infra) -> Plan | None:
+        self._rendered[gateway] = infra
         return render(infra, self._options)
 
     async def apply(self, gateway: GatewayRef, plan: Plan | None) -> None:
         self._keeper(gateway).want(plan)
 
     async def remove(self, gateway: GatewayRef) -> None:
+        self._rendered.pop(gateway, None)
         self._keeper(gateway).remove()
 
     async def observe(self) -> tuple[GatewayRef, InfraStatus | None]:
@@ -75,12 +109,42 @@ class KubernetesInfrastructure:
         return gateway, self._changes.pop(gateway)
 
     async def close(self) -> None:
+        if self._following is not None:
+            await end(self._following)
         for keeper in self._keepers.values():
             await keeper.close()
         if self._kube is not None:
             await self._kube.close()
         if self._objects is not None:
             await self._objects.close()
+
+    def _read_authority(self) -> str:
+        """By whom proxies in other namespaces, which cannot have the Secret, know the control plane."""
+        try:
+            return self._authority.read_text() if self._authority is not None else ""
+        except OSError as e:
+            log.warning("no_authority", path=str(self._authority), error=e.strerror)
+            return ""
+
+    async def _follow_authority(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_AGAIN)
+            found = self._read_authority()
+            if not found or found == self._options.authority:
+                continue
+            self._options = self._options._replace(authority=found)
+            for gateway, infra in list(self._rendered.items()):
+                with contextlib.suppress(CannotRender):
+                    self._keeper(gateway).want(render(infra, self._options))
+
+    def _provide_rate_limit(self) -> None:
+        if self._rate_limit is None:
+            self._keeper(RATE_LIMIT).remove()
+            return
+        try:
+            self._keeper(RATE_LIMIT).want(rate_limit.render(self._rate_limit, self._options))
+        except CannotRender as e:
+            log.error("rate_limit_service_unusable", error=str(e))
 
     def _keeper(self, gateway: GatewayRef) -> Keeper:
         keeper = self._keepers.get(gateway)

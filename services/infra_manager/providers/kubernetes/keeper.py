@@ -149,10 +149,7 @@ class Keeper:
 
     def _tell(self, trouble: str) -> None:
         live = list(self._objects.live(self.fleet))
-        if any((o.get("spec") or {}).get("type") == "NodePort" for o in live if o["kind"] == "Service"):
-            self._objects.watch_nodes()
-        plan = None if self._removed else self._plan
-        found = status(plan, live, self._objects.nodes.values(), trouble)
+        found = status(None if self._removed else self._plan, live, self._objects.nodes, trouble)
         if found != self._told and not (self._removed and not live):
             self._told = found
             with contextlib.suppress(Exception):

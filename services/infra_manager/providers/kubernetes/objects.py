@@ -9,7 +9,8 @@ from contextlib import aclosing
 import structlog
 
 from services.infra_manager.providers.kubernetes.compare import formerly_managed, labels_of
-from services.infra_manager.providers.kubernetes.render.kinds import MADE, NODE
+from services.infra_manager.providers.kubernetes.places import Places
+from services.infra_manager.providers.kubernetes.render.kinds import MADE
 from services.infra_manager.providers.kubernetes.render.naming import MANAGED, gateway_of
 from services.infra_manager.providers.kubernetes.render.plan import JSON
 from shared.bus.waiting import end
@@ -28,25 +29,20 @@ AGAIN = 1.0
 Changed = Callable[[GatewayRef], None]
 
 
-def fleet_of(live: JSON) -> GatewayRef | None:
-    labels = labels_of(live)
-    return RATE_LIMIT if labels.get("app.kubernetes.io/component") == "ratelimit" else gateway_of(labels)
-
-
 class Objects:
-    """`namespace` '': those of all namespaces. `changed` is told whose object changed."""
+    """`home` is the control plane's namespace; `everywhere`: fleets are in others, too. `changed` is told whose object changed."""
 
-    def __init__(self, kube: Kube, namespace: str, changed: Changed) -> None:
+    def __init__(self, kube: Kube, home: str, changed: Changed, *, everywhere: bool = False) -> None:
         self._kube = kube
-        self._namespace = namespace
+        self._home = home
+        self._namespace = "" if everywhere else home
         self._changed = changed
         self._held: dict[ObjectRef, JSON] = {}
         self._fleets: dict[GatewayRef, set[ObjectRef]] = {}
         self._former: set[ObjectRef] = set()
-        self.nodes: dict[ObjectRef, JSON] = {}
+        self._places = Places(self._look_all)
         self._listed: dict[str, asyncio.Event] = {r.kind: asyncio.Event() for r in MADE}
         self._tasks: list[asyncio.Task[None]] = []
-        self._watches_nodes = False
 
     async def open(self) -> None:
         """Returns when everything that there is has been seen."""
@@ -84,22 +80,32 @@ class Objects:
                 self._former.add(ref)
             metadata = {k: v for k, v in found["metadata"].items() if k != "managedFields"}
             self._held[ref] = found | {"metadata": metadata}
-            if (fleet := fleet_of(found)) is not None:
+            if (fleet := self.fleet_of(found)) is not None:
                 self._fleets.setdefault(fleet, set()).add(ref)
-        for each in {fleet_of(o) for o in (before, found) if o is not None}:
+        for each in {self.fleet_of(o) for o in (before, found) if o is not None}:
             if each is not None:
                 self._changed(each)
 
-    def watch_nodes(self) -> None:
-        """From now on, because a Service is reached at the nodes' addresses."""
-        if not self._watches_nodes:
-            self._watches_nodes = True
-            self._tasks.append(asyncio.create_task(self._follow(NODE), name="watch Node"))
+    def nodes(self, service: JSON) -> list[JSON]:
+        """At whose addresses a Service of type NodePort is reached. The first call begins to watch them."""
+        if not self._places.watched:
+            self._tasks += [asyncio.create_task(self._follow(r), name=f"watch {r.kind}") for r in self._places.begin()]
+        return self._places.of(service)
+
+    def fleet_of(self, live: JSON) -> GatewayRef | None:
+        labels, namespace = labels_of(live), live["metadata"].get("namespace")
+        if labels.get("app.kubernetes.io/component") == "ratelimit":
+            return RATE_LIMIT if namespace == self._home else None
+        return gateway_of(labels)
+
+    def _look_all(self) -> None:
+        for fleet in self.fleets():
+            self._changed(fleet)
 
     def _forget(self, ref: ObjectRef) -> None:
         before = self._held.pop(ref, None)
         self._former.discard(ref)
-        if before is not None and (fleet := fleet_of(before)) is not None:
+        if before is not None and (fleet := self.fleet_of(before)) is not None:
             self._fleets[fleet].discard(ref)
 
     async def _follow(self, resource: Resource) -> None:
@@ -112,28 +118,15 @@ class Objects:
             await asyncio.sleep(AGAIN)
 
     async def _watch(self, resource: Resource) -> None:
-        of_nodes = resource is NODE
-        watcher = Watcher(self._kube, resource, namespace="" if of_nodes else self._namespace, query=None if of_nodes else _OURS)
+        query = _OURS if resource.namespaced else None
+        note = self.note if resource.kind in self._listed else self._places.note
+        watcher = Watcher(self._kube, resource, namespace=self._namespace if resource.namespaced else "", query=query)
         async with aclosing(watcher.batches()) as batches:
             async for batch in batches:
                 for ref, found in batch.changes:
-                    if of_nodes:
-                        self._note_node(ref, found)
-                    else:
-                        self.note(ref, found)
-                if batch.listed and not of_nodes:
+                    note(ref, found)
+                if batch.listed and resource.kind in self._listed:
                     self._listed[resource.kind].set()
-
-    def _note_node(self, ref: ObjectRef, found: JSON | None) -> None:
-        before = (self.nodes.get(ref) or {}).get("status")
-        addresses = {"status": {"addresses": ((found or {}).get("status") or {}).get("addresses")}}
-        if found is None:
-            self.nodes.pop(ref, None)
-        else:
-            self.nodes[ref] = addresses
-        if before != (addresses["status"] if found is not None else None):
-            for fleet in self.fleets():
-                self._changed(fleet)
 
 
 def _version(found: JSON) -> int:

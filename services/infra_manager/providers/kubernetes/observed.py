@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from services.infra_manager.providers.kubernetes.render.plan import Plan
@@ -13,8 +13,8 @@ Live = Mapping[str, Any]
 _COUNTS = {"Deployment": ("availableReplicas", "replicas"), "DaemonSet": ("numberAvailable", "currentNumberScheduled")}
 
 
-def status(plan: Plan | None, objects: Iterable[Live], nodes: Iterable[Live], trouble: str = "") -> InfraStatus:
-    """`objects`: all of the fleet; `trouble`: why it is not as it should be."""
+def status(plan: Plan | None, objects: Iterable[Any], nodes: Callable[[Any], Iterable[Live]], trouble: str = "") -> InfraStatus:
+    """`objects`: all of the fleet; `nodes(service)`: where it is reached; `trouble`: why the fleet is not as it should be."""
     found = list(objects)
     service = _service(plan, found)
     addresses = _addresses(plan, service, nodes) if service is not None else ()
@@ -44,7 +44,7 @@ def _service(plan: Plan | None, objects: list[Live]) -> Live | None:
     return next((s for s in services if s["metadata"]["name"] in wanted), services[0] if services else None)
 
 
-def _addresses(plan: Plan | None, service: Live, nodes: Iterable[Live]) -> tuple[str, ...]:
+def _addresses(plan: Plan | None, service: Live, nodes: Callable[[Any], Iterable[Live]]) -> tuple[str, ...]:
     spec = service.get("spec") or {}
     own = [a for a in spec.get("clusterIPs") or () if a not in ("", "None")]
     external = list(spec.get("externalIPs") or ())
@@ -56,7 +56,7 @@ def _addresses(plan: Plan | None, service: Live, nodes: Iterable[Live]) -> tuple
         ips = [i["ip"] for i in ingress if i.get("ip")]
         return tuple([*ips, *(i["hostname"] for i in ingress if not i.get("ip") and i.get("hostname"))] or external)
     if kind == "NodePort":
-        each = list(nodes)
+        each = list(nodes(service))
         return tuple(a for family in ("IPv4", "IPv6") if family in (spec.get("ipFamilies") or ()) for a in node_addresses(each, family))
     return tuple(own)
 

@@ -8,7 +8,9 @@ import pytest
 
 from services.infra_manager.providers.kubernetes.compare import contains, fingerprint, keeping_selector, stands, taken_over
 from services.infra_manager.providers.kubernetes.observed import node_addresses, status
+from services.infra_manager.providers.kubernetes.places import Places
 from services.infra_manager.providers.kubernetes.render.plan import DIGEST, Plan
+from shared.core.refs import ObjectRef
 from shared.ir.status import InfraStatus
 
 
@@ -99,17 +101,41 @@ NODE = {"status": {"addresses": [{"type": "InternalIP", "address": "10.1.0.1"}, 
     ],
 )
 def test_addresses_are_what_the_service_has(plan: Plan, found: dict[str, Any], addresses: tuple[str, ...]) -> None:
-    assert status(plan, [found], [NODE]).addresses == addresses
+    assert status(plan, [found], lambda _: [NODE]).addresses == addresses
 
 
 def test_pods_that_can_be_used_make_a_fleet_ready() -> None:
     def workload(kind: str, **counts: int) -> dict[str, Any]:
         return {"kind": kind, "metadata": {"name": "w"}, "status": counts}
 
-    assert status(PLAN, [workload("Deployment", replicas=2)], ()) == InfraStatus(wanted=2)
-    assert status(PLAN, [workload("Deployment", replicas=2, availableReplicas=1)], ()) == InfraStatus(ready=True, replicas=1, wanted=2)
+    assert status(PLAN, [workload("Deployment", replicas=2)], none) == InfraStatus(wanted=2)
+    assert status(PLAN, [workload("Deployment", replicas=2, availableReplicas=1)], none) == InfraStatus(ready=True, replicas=1, wanted=2)
     daemons = workload("DaemonSet", numberAvailable=3, currentNumberScheduled=4)
-    assert status(PLAN, [daemons], (), "why") == InfraStatus(ready=True, replicas=3, wanted=4, message="why")
+    assert status(PLAN, [daemons], none, "why") == InfraStatus(ready=True, replicas=3, wanted=4, message="why")
+
+
+def none(_: object) -> tuple[()]:
+    return ()
+
+
+def test_only_nodes_with_a_pod_count_where_traffic_stays_local() -> None:
+    told: list[None] = []
+    places = Places(lambda: told.append(None))
+    for name, address in (("one", "10.1.0.1"), ("two", "10.1.0.2")):
+        node = {"status": {"addresses": [{"type": "InternalIP", "address": address}], "conditions": []}}
+        places.note(ObjectRef("", "Node", "", name), node)
+    at = ObjectRef("discovery.k8s.io", "EndpointSlice", "ns", "s-1")
+    ready = [{"nodeName": "two", "conditions": {"ready": True}}, {"nodeName": "one", "conditions": {"ready": False}}]
+    places.note(at, {"metadata": {"labels": {"kubernetes.io/service-name": "s"}}, "endpoints": ready})
+    everywhere = {"metadata": {"name": "s", "namespace": "ns"}, "spec": {"externalTrafficPolicy": "Cluster"}}
+    local = everywhere | {"spec": {"externalTrafficPolicy": "Local"}}
+    assert node_addresses(places.of(everywhere), "IPv4") == ["10.1.0.1", "10.1.0.2"]
+    assert node_addresses(places.of(local), "IPv4") == ["10.1.0.2"]
+    count = len(told)
+    places.note(ObjectRef("", "Node", "", "two"), {"status": {**node["status"], "conditions": [{"type": "Ready"}]}})
+    assert len(told) == count, "a node's heartbeat moves no address"
+    places.note(at, None)
+    assert places.of(local) == []
 
 
 def test_external_addresses_of_a_node_count_first() -> None:

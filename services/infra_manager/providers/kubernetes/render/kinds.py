@@ -17,7 +17,7 @@ MADE = (SERVICE_ACCOUNT, CONFIG_MAP, DEPLOYMENT, DAEMON_SET, SERVICE, AUTOSCALER
 RESOURCES = {r.kind: r for r in MADE}
 
 NODE = Resource("", "Node", "v1", "/api/v1", "nodes", False)
-SECRET = Resource("", "Secret", "v1", "/api/v1", "secrets", True)
+ENDPOINT_SLICE = Resource("discovery.k8s.io", "EndpointSlice", "discovery.k8s.io/v1", "/apis/discovery.k8s.io/v1", "endpointslices", True)
 _GATEWAY_API = ("gateway.networking.k8s.io", "gateway.networking.k8s.io/v1", "/apis/gateway.networking.k8s.io/v1")
 GATEWAY = Resource(_GATEWAY_API[0], "Gateway", *_GATEWAY_API[1:], "gateways", True)
 GATEWAY_CLASS = Resource(_GATEWAY_API[0], "GatewayClass", *_GATEWAY_API[1:], "gatewayclasses", False)

@@ -50,7 +50,7 @@ def template(fleet: Fleet, asked: JSON, *, init: bool) -> JSON:
             "securityContext": pod.get("securityContext"),
             "affinity": pod.get("affinity"),
             "tolerations": pod.get("tolerations"),
-            "volumes": _laid_over(_volumes(fleet), pod.get("volumes")),
+            "volumes": laid_over(_volumes(fleet), pod.get("volumes")),
             "imagePullSecrets": pod.get("imagePullSecrets"),
             "nodeSelector": pod.get("nodeSelector"),
             "topologySpreadConstraints": pod.get("topologySpreadConstraints"),
@@ -70,11 +70,11 @@ def envoy(fleet: Fleet, container: JSON) -> JSON:
         "imagePullPolicy": "IfNotPresent",
         "command": ["envoy"],
         "args": arguments(fleet, container),
-        "env": _laid_over(_environment(), container.get("env")),
+        "env": laid_over(_environment(), container.get("env")),
         "resources": resources(container, cpu="100m", memory="512Mi"),
         "securityContext": container.get("securityContext") or security_context(USER),
         "ports": [*stats, {"name": "readiness", "containerPort": READY_PORT, "protocol": "TCP"}],
-        "volumeMounts": _laid_over(mounts, container.get("volumeMounts")),
+        "volumeMounts": laid_over(mounts, container.get("volumeMounts")),
         **_TERMINATION,
         "startupProbe": probe("/ready", READY_PORT, 10, 30),
         "readinessProbe": probe("/ready", READY_PORT, 5, 1),
@@ -185,7 +185,7 @@ def _shutdown_arguments(fleet: Fleet) -> list[str]:
     ]
 
 
-def _laid_over(under: list[JSON], over: list[JSON] | None) -> list[JSON]:
+def laid_over(under: list[JSON], over: list[JSON] | None) -> list[JSON]:
     """Members with a name that is there take its place, others follow."""
     made = list(under)
     for member in over or ():
