@@ -55,10 +55,6 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{- define "headgate.xdsHost" -}}
-envoy-gateway.{{ include "headgate.namespace" . }}.svc.{{ .Values.kubernetesClusterDomain }}
-{{- end }}
-
 {{/* Where the bus is; one file for all services, whose credentials stand at the same place in each pod. */}}
 {{- define "headgate.bus" -}}
 {{- if .Values.nats.enabled }}
