@@ -114,6 +114,10 @@ def effective(db: Db, gateway: ObjectRef) -> Effective:
     if row is None:
         return Effective()
     name = row.spec.gateway_class_name
+    named = row.spec.infrastructure.parameters_ref if row.spec.infrastructure is not None else None
+    if named is not None and not _refers_to_proxy(named):
+        # this one can never be meant for us; one that is only missing may come, and the Gateway goes on without it
+        return Effective(problem=f"unsupported parametersRef for gateway {gateway.namespace}/{gateway.name}: {named.group}/{named.kind}")
     own, warning = _own_proxy(db, gateway, row)
     if own is not None and (problem := proxy_problem(db, own)) is not None:
         return Effective(source=own, problem=problem)
@@ -134,8 +138,6 @@ def _own_proxy(db: Db, gateway: ObjectRef, row: Gateway) -> tuple[ObjectRef | No
     ref = row.spec.infrastructure.parameters_ref if row.spec.infrastructure is not None else None
     if ref is None:
         return None, None
-    if not _refers_to_proxy(ref):
-        return None, f"unsupported parametersRef for gateway {gateway.namespace}/{gateway.name}: {ref.group}/{ref.kind}"
     if merges_gateways(db, row.spec.gateway_class_name):
         return None, "infrastructure.parametersRef has no effect where the GatewayClass merges its Gateways"
     own = proxy_ref(gateway.namespace, ref.name)

@@ -12,6 +12,7 @@ from services.translator.stages.attach import Attachment, attachments, parent_ga
 from services.translator.stages.backends import backend_fault, needs_endpoints
 from services.translator.stages.conditions import Conditions, plain, sentence
 from services.translator.stages.endpoints import reachable
+from services.translator.stages.features import SUPPORTED
 from services.translator.stages.gateways import ours, served
 from services.translator.stages.overlaps import overlap_text
 from services.translator.stages.proxies import class_proxy, effective, proxy_problem
@@ -155,7 +156,10 @@ def class_status(db: Db, ref: ObjectRef) -> Parts:
         conditions.set(ACCEPTED, True, "Accepted", "Valid GatewayClass")
     else:
         conditions.set(ACCEPTED, False, "InvalidParameters", f"Invalid parametersRef: {problem}")
-    return {(ref, ""): part(ref, "", row.metadata.generation, {"conditions": plain(conditions.all())})}
+    fields: dict[str, Any] = {"conditions": plain(conditions.all())}
+    if problem is None:
+        fields["supportedFeatures"] = [{"name": name} for name in SUPPORTED]
+    return {(ref, ""): part(ref, "", row.metadata.generation, fields)}
 
 
 def proxy_status(db: Db, ref: ObjectRef) -> Parts:
