@@ -22,7 +22,10 @@ class CannotRender(ValueError):
 
 
 class Infrastructure(Protocol):
-    """Runs fleets of proxies. Nothing here may raise for one fleet's trouble: that is told by `observe`."""
+    """Runs fleets of proxies. Nothing here may raise for one fleet's trouble: that is told by `observe`.
+
+    What makes it may have `async beside(settings)`: work for every replica, whether it has the lease or stands by, until it is cancelled.
+    """
 
     async def open(self) -> frozenset[GatewayRef]:
         """Takes over what runs from an earlier life; its Gateways."""

@@ -13,6 +13,7 @@ from services.infra_manager.provider import CannotRender, Infrastructure, find
 from shared.bus.connection import Bus
 from shared.bus.errors import NoLongerWriter
 from shared.bus.table import TableReader, TableWriter
+from shared.bus.waiting import end
 from shared.bus.wire import Entry
 from shared.core import names
 from shared.core.refs import GatewayRef
@@ -54,7 +55,22 @@ async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
             ops.wait("stopping")
             await infrastructure.close()
 
-    await terms.serve(settings, ops, stop, settings.service, term)
+    beside = asyncio.create_task(_beside(find(name), settings), name="beside")
+    try:
+        await terms.serve(settings, ops, stop, settings.service, term)
+    finally:
+        await end(beside)
+
+
+async def _beside(infrastructure: object, settings: Settings) -> None:
+    """What the provider has for every replica to do; its failure takes no proxy down."""
+    work = getattr(infrastructure, "beside", None)
+    if work is None:
+        return
+    try:
+        await work(settings)
+    except Exception:
+        log.exception("beside_failed")
 
 
 def _provider(settings: Settings) -> str:

@@ -8,6 +8,7 @@ import contextlib
 import structlog
 
 from services.infra_manager.provider import CannotRender
+from services.infra_manager.providers.kubernetes import webhook
 from services.infra_manager.providers.kubernetes.applying import MANAGER, Applier
 from services.infra_manager.providers.kubernetes.keeper import Keeper
 from services.infra_manager.providers.kubernetes.objects import RATE_LIMIT, Objects
@@ -75,6 +76,12 @@ class KubernetesInfrastructure:
         self._authority = settings.cert_dir / "envoy-gateway" / "ca.crt" if settings.cert_dir is not None else None
         self._rendered: dict[GatewayRef, Infra] = {}
         self._following: asyncio.Task[None] | None = None
+
+    @staticmethod
+    async def beside(settings: Settings) -> None:
+        """The topology injector, on every replica."""
+        if options(settings).zones and settings.cert_dir is not None:
+            await webhook.serve(settings.cert_dir / "envoy-gateway")
 
     async def open(self) -> frozenset[GatewayRef]:
         try:

@@ -16,6 +16,7 @@ MADE = (SERVICE_ACCOUNT, CONFIG_MAP, DEPLOYMENT, DAEMON_SET, SERVICE, AUTOSCALER
 """In the order in which they are applied."""
 RESOURCES = {r.kind: r for r in MADE}
 
+POD = Resource("", "Pod", "v1", "/api/v1", "pods", True)
 NODE = Resource("", "Node", "v1", "/api/v1", "nodes", False)
 ENDPOINT_SLICE = Resource("discovery.k8s.io", "EndpointSlice", "discovery.k8s.io/v1", "/apis/discovery.k8s.io/v1", "endpointslices", True)
 _GATEWAY_API = ("gateway.networking.k8s.io", "gateway.networking.k8s.io/v1", "/apis/gateway.networking.k8s.io/v1")
