@@ -1,4 +1,5 @@
-"""Writes what is derived below deploy/k8s: NATS' users from shared/bus/permissions.py, and the kustomize base from the chart.
+"""Writes what is derived below deploy/k8s: NATS' users from shared/bus/permissions.py, the CRDs from what features and kinds say of
+themselves (shared/api/crds.py), and the kustomize base from the chart.
 
 The chart is the one source of the manifests (docs/adr). Run by `./taskw manifests`; needs `helm` on PATH. `--check` only compares.
 """
@@ -13,10 +14,12 @@ from typing import Any
 
 import yaml
 
+from shared.api import crds
 from shared.bus.permissions import users
 
 HERE = Path(__file__).parent
 CHART = HERE / "chart"
+CRDS = CHART / "crds"
 USERS = CHART / "files" / "nats-users.conf"
 BASE = HERE / "base" / "install.yaml"
 PATCHES = HERE / "overlays" / "high-availability" / "patches.yaml"
@@ -29,6 +32,14 @@ _HELM_LABELS = {"helm.sh/chart": None, "app.kubernetes.io/managed-by": "kustomiz
 
 def nats_users() -> str:
     return f"{BANNER}Source: shared/bus/permissions.py\n{users()}"
+
+
+def definitions() -> dict[Path, str]:
+    """A file for each kind. Helm installs them before everything else, and leaves those alone that are there."""
+    banner = f"{BANNER}Source: crd.yaml of features, shared/api/schemas\n"
+    return {
+        CRDS / f"{crds.GROUP}_{crds.definition(kind)['spec']['names']['plural']}.yaml": banner + crds.text((kind,)) for kind in crds.KINDS
+    }
 
 
 def template(*values: str) -> str:
@@ -84,8 +95,9 @@ def main(arguments: list[str]) -> int:
         print("helm is not on PATH", file=sys.stderr)
         return 1
     wrong = []
-    for path, make in ((USERS, nats_users), (BASE, lambda: base(template())), (PATCHES, lambda: patches(template(*TWICE), template()))):
-        text = make()
+    made = definitions() | {USERS: nats_users()}
+    made |= {BASE: base(template()), PATCHES: patches(template(*TWICE), template())}
+    for path, text in made.items():
         if "--check" not in arguments:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)

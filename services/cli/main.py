@@ -198,6 +198,18 @@ def certgen(
         out.print(f"wrote {path}")
 
 
+@app.command(epilog="Example: `headgate crds | kubectl apply --server-side -f -`")
+def crds(
+    kind: Annotated[list[str] | None, typer.Argument(help="Only these kinds; all without any.")] = None,
+) -> None:
+    """Print the custom resource definitions of gateway.envoyproxy.io, with their rules."""
+    from shared.api.crds import KINDS, text
+
+    if unknown := [k for k in kind or () if k not in KINDS]:
+        fail(f"there is no kind {unknown[0]!r}", f"Kinds: {', '.join(KINDS)}", exits.USAGE)
+    typer.echo(text(tuple(kind or KINDS)), nl=False)
+
+
 @app.command(name="example-backend", epilog="Example: `headgate example-backend --port 9380`")
 def example_backend(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from shared.api import crds
 from tests.kube.apiserver import CRDS, ApiServer, assets
 
 _NUMBERS = itertools.count(1)
@@ -16,8 +17,11 @@ _NUMBERS = itertools.count(1)
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     if assets() is None:
         pytest.skip("KUBEBUILDER_ASSETS names no folder with etcd and kube-apiserver")
-    with ApiServer(tmp_path_factory.mktemp("kube")) as server:
-        server.install(*sorted(CRDS.glob("*.yaml")))
+    folder = tmp_path_factory.mktemp("kube")
+    ours = folder / "crds.yaml"
+    ours.write_text(crds.text())
+    with ApiServer(folder) as server:
+        server.install(ours, *(f for f in sorted(CRDS.glob("*.yaml")) if not f.name.startswith(crds.GROUP)))
         yield server
 
 

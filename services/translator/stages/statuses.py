@@ -176,7 +176,7 @@ def proxy_status(db: Db, ref: ObjectRef) -> Parts:
     else:
         conditions.set(ACCEPTED, False, "InvalidParameters", problem)
     raw = row.raw if row is not None else {}
-    if problem is None and (unsupported := unsupported_fields(raw)):
+    if problem is None and (unsupported := unsupported_fields(raw, on_host=settings(db).running_on_host)):
         conditions.set("Warning", True, "UnsupportedField", f"Not supported yet, without effect: {', '.join(unsupported)}")
     elif "luaValidation" in raw.get("spec", {}):
         conditions.set("Warning", True, "DeprecatedField", "spec.luaValidation is deprecated, use spec.lua.validationType instead")

@@ -21,11 +21,10 @@ from shared.incremental import Db, query
 from shared.ir import telemetry as ir
 from shared.ir.gateway import AccessLog, Metrics
 
-UNSUPPORTED = (
-    "spec.lua.strictValidation",
-    "spec.telemetry.metrics.prometheus",
-)
+UNSUPPORTED = ("spec.lua.strictValidation",)
 """Fields of an EnvoyProxy that have no effect yet."""
+_NOT_ON_A_HOST = ("spec.telemetry.metrics.prometheus",)
+"""Several proxies share a machine, so none has the port of statistics."""
 _WITHOUT_EFFECT = {"backendRef": "spec.telemetry", "backendSettings": "spec.telemetry.metrics"}
 """Fields of collectors that have none, and below which path."""
 
@@ -41,9 +40,9 @@ class Observability(msgspec.Struct, frozen=True):
     fault: str | None = None
 
 
-def unsupported_fields(raw: dict[str, Any]) -> tuple[str, ...]:
+def unsupported_fields(raw: dict[str, Any], *, on_host: bool) -> tuple[str, ...]:
     """Those of them that an EnvoyProxy object sets, and what it sets of a collector beyond its backends."""
-    found = [path for path in UNSUPPORTED if _at(raw, path.split(".")) is not None]
+    found = [path for path in (*UNSUPPORTED, *(_NOT_ON_A_HOST if on_host else ())) if _at(raw, path.split(".")) is not None]
     found += _inside(_at(raw, ["spec", "telemetry"]), "spec.telemetry")
     return tuple(found)
 

@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from services.cli import exits, status
 from services.cli.main import app
 
 run = CliRunner().invoke
-COMMANDS = ("up", "serve", "tap", "status", "history", "diff", "certgen", "version", "probe", "example-backend")
+COMMANDS = ("up", "serve", "tap", "status", "history", "diff", "certgen", "version", "probe", "example-backend", "crds")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -22,6 +23,12 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     result = run(app, [command, "--help"])
     assert result.exit_code == 0
     assert "headgate" in result.output or command == "version"
+
+
+def test_definitions_can_be_had_of_all_kinds_and_of_some() -> None:
+    every = list(yaml.safe_load_all(run(app, ["crds"]).output))
+    assert len({d["spec"]["names"]["kind"] for d in every}) == 8
+    assert list(yaml.safe_load_all(run(app, ["crds", "Backend"]).output)) == [d for d in every if d["spec"]["names"]["kind"] == "Backend"]
 
 
 def test_version_is_for_machines_too() -> None:
@@ -37,6 +44,7 @@ def test_version_is_for_machines_too() -> None:
         (["serve", "translator", "--config-path", "/nowhere.yaml"], "/nowhere.yaml: cannot be read"),
         (["probe", "nonsense"], "no http address"),
         (["tap", "a b"], "is no NATS subject"),
+        (["crds", "Gateway"], "there is no kind 'Gateway'"),
         (["tap", "ir..x"], "is no NATS subject"),
         (["probe", "http://[bad"], "no http address"),
     ],

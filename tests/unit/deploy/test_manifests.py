@@ -214,3 +214,8 @@ def test_a_wrong_value_is_told() -> None:
     with pytest.raises(subprocess.CalledProcessError) as e:
         render_module().template("--set", "nats.enabled=false")
     assert "nats.external.urls is required" in e.value.stderr
+
+
+def test_definitions_of_the_chart_are_what_rooms_and_kinds_say() -> None:
+    made = render_module().definitions()
+    assert {p.name: p.read_text() for p in (CHART / "crds").iterdir()} == {p.name: text for p, text in made.items()}

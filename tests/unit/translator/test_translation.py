@@ -116,6 +116,17 @@ def test_a_field_that_is_not_supported_yet_says_so() -> None:
     assert world.condition(policy, "Warning") == ("True", "UnsupportedField")
 
 
+@pytest.mark.parametrize("on_host", [True, False])
+def test_statistics_for_prometheus_are_not_to_be_had_on_a_host(on_host: bool) -> None:
+    proxy = made(f"{ENVOY}/v1alpha1", "EnvoyProxy", "p", {"telemetry": {"metrics": {"prometheus": {"disable": False}}}})
+    of = gateway()
+    of["spec"]["infrastructure"] = {"parametersRef": {"group": ENVOY, "kind": "EnvoyProxy", "name": "p"}}
+    world = World(gateway_class(), of, proxy, running_on_host=on_host)
+    assert world.condition(proxy, "Accepted") == ("True", "Accepted")
+    warned = {c["type"] for a in world.status(proxy)["ancestors"] for c in a["conditions"]} - {"Accepted"}
+    assert warned == ({"Warning"} if on_host else set())
+
+
 def test_a_route_may_not_attach_where_its_namespace_is_not_allowed() -> None:
     foreign = route("foreign", parentRefs=[{"name": "eg", "namespace": "default"}])
     foreign["metadata"]["namespace"] = "other"
