@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from services.resource_watcher import provider as door
+from services.resource_watcher.facts import oidc
+from services.resource_watcher.facts.answering import Answering, Source
 from services.resource_watcher.provider import NoSuchProvider
 from services.resource_watcher.publishing import Publishing
 from services.resource_watcher.status_writing import write_statuses
@@ -13,6 +15,8 @@ from shared.runtime import start, terms
 from shared.runtime.ops import Ops
 from shared.runtime.settings import Settings
 from shared.runtime.waiting import all_or_stopped
+
+SOURCES: dict[str, Source] = {"oidc": oidc.discover}
 
 
 def provider_name(settings: Settings) -> str:
@@ -36,7 +40,11 @@ async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
             provider.expect(publishing.wanted)
             ops.details = publishing.status
             await all_or_stopped(
-                stop, provider.run(publishing.sink, stop), publishing.follow_wants(provider), write_statuses(bus, provider)
+                stop,
+                provider.run(publishing.sink, stop),
+                publishing.follow_wants(provider),
+                write_statuses(bus, provider),
+                Answering(bus, epoch, SOURCES).run(),
             )
         finally:
             await publishing.close()

@@ -14,6 +14,7 @@ from shared.bus.table import TableReader
 from shared.bus.wire import TRACE
 from shared.core import names
 from shared.core.digest import digest
+from shared.core.facts import FACTS, Answer, Question
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.ir.status import InfraStatus, XdsStatus
 
@@ -31,12 +32,13 @@ class Arrived(NamedTuple):
     absent: set[ObjectRef]
     infra: dict[GatewayRef, InfraStatus | None]
     xds: dict[tuple[GatewayRef, str], XdsStatus | None]
+    facts: dict[Question, Answer]
     causes: list[str]
     trace: str
 
 
 def _empty() -> Arrived:
-    return Arrived({}, set(), {}, {}, [], "")
+    return Arrived({}, set(), {}, {}, {}, [], "")
 
 
 class Inbox:
@@ -48,7 +50,8 @@ class Inbox:
         self._xds = TableReader(bus, ["status.xds.*.*.*"])
         self._arrived = _empty()
         self._wake = asyncio.Event()
-        self._waiting_for = {"resources", "infrastructure", "proxies"}
+        self._facts = TableReader(bus, [f"{FACTS}.*.*"])
+        self._waiting_for = {"resources", "infrastructure", "proxies", "facts"}
 
     @property
     def waiting_for(self) -> frozenset[str]:
@@ -62,7 +65,7 @@ class Inbox:
         return arrived
 
     async def close(self) -> None:
-        for reader in (self._resources, self._infra, self._xds):
+        for reader in (self._resources, self._infra, self._xds, self._facts):
             await reader.close()
 
     async def follow_resources(self) -> None:
@@ -97,6 +100,14 @@ class Inbox:
                 value = _decode(subject, entry.value, XdsStatus) if entry is not None else None
                 self._arrived.xds[GatewayRef(namespace, name), replica] = value
             self._told("proxies")
+
+    async def follow_facts(self) -> None:
+        async for batch in self._facts:
+            for subject, entry in batch.changes.items():
+                answer = _decode(subject, entry.value, Answer) if entry is not None else None
+                if answer is not None:
+                    self._arrived.facts[Question.of(subject.split(".")[1], answer.asked)] = answer
+            self._told("facts")
 
     def _told(self, source: str) -> None:
         self._waiting_for.discard(source)

@@ -12,6 +12,7 @@ from shared.bus.connection import Bus
 from shared.bus.snapshot import SnapshotWriter
 from shared.bus.table import TableWriter
 from shared.core import names
+from shared.core.facts import WANTS, Question, Wanted
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.ir.base import encode
 from shared.ir.status import StatusPart
@@ -27,6 +28,10 @@ def status_subject(ref: ObjectRef, gateway: str) -> str:
     return f"{ref.subject('status')}.{names.escape(gateway)}"
 
 
+def _want(each: Wanted) -> tuple[str, bytes]:
+    return (each.subject(WANTS), each.body) if isinstance(each, Question) else (each.subject("wants"), _WANTED)
+
+
 class Publishing:
     """One term of a partition's writer. `first` brings the stream to the first whole translation; then come differences."""
 
@@ -39,7 +44,7 @@ class Publishing:
         self._infra = TableWriter(bus, "ir.infra", epoch, exclusive=True)
         self._statuses = TableWriter(bus, "status", epoch)
         self._wants = TableWriter(bus, "wants", epoch, exclusive=True)
-        self._wanted: frozenset[ObjectRef] | None = None
+        self._wanted: frozenset[Wanted] | None = None
 
     async def open(self) -> None:
         for writer in (self._infra, self._statuses, self._wants):
@@ -54,13 +59,13 @@ class Publishing:
     def versions(self) -> dict[str, int]:
         return {str(g): w.version for g, w in self._snapshots.items()}
 
-    async def wants(self, refs: frozenset[ObjectRef]) -> None:
+    async def wants(self, refs: frozenset[Wanted]) -> None:
         """All that is wanted now; said where it differs from the last time."""
         if self._wanted is None:
-            await self._wants.replace({ref.subject("wants"): _WANTED for ref in refs})
+            await self._wants.replace(dict(map(_want, refs)))
         elif refs != self._wanted:
             came, went = refs - self._wanted, self._wanted - refs
-            await self._wants.put({ref.subject("wants"): _WANTED for ref in came} | {ref.subject("wants"): None for ref in went})
+            await self._wants.put(dict(map(_want, came)) | {_want(each)[0]: None for each in went})
         self._wanted = refs
 
     async def first(

@@ -101,6 +101,7 @@ class _Term:
             self._inbox.follow_resources(),
             self._inbox.follow_infrastructure(),
             self._inbox.follow_proxies(),
+            self._inbox.follow_facts(),
             self._translate(),
         )
 
@@ -150,6 +151,7 @@ class _Term:
             self._translator.apply_infra_status(gateway, infra)
         for (gateway, replica), xds in arrived.xds.items():
             self._translator.apply_xds_status(gateway, replica, xds)
+        self._translator.answer(arrived.facts)
         self._translator.answer_absent(*arrived.absent)
         return self._translator.apply(arrived.objects)
 

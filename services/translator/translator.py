@@ -19,8 +19,9 @@ from services.translator.stages.attach import attachments
 from services.translator.stages.gateways import members
 from services.translator.stages.listener_sets import gateway_of
 from services.translator.stages.proxies import fleet_of
-from services.translator.stages.tables import ENVIRONMENT, EXTENSIONS, FAILED, INFRA_STATUS, INVALID, LATE, XDS_STATUS, table_of
+from services.translator.stages.tables import ENVIRONMENT, EXTENSIONS, FACTS, FAILED, INFRA_STATUS, INVALID, LATE, XDS_STATUS, table_of
 from shared.api.parse import Invalid, parse, parse_extension
+from shared.core.facts import Answer, Question, Wanted
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import ABSENT, Collection, Db, Table
 from shared.ir.base import encode
@@ -56,8 +57,8 @@ class Outputs(msgspec.Struct):
     shards: dict[GatewayRef, dict[str, bytes | None]]
     infra: dict[GatewayRef, bytes | None]
     statuses: dict[tuple[ObjectRef, str], StatusPart | None]
-    wants: frozenset[ObjectRef]
-    pending: dict[GatewayRef, frozenset[ObjectRef]]
+    wants: frozenset[Wanted]
+    pending: dict[GatewayRef, frozenset[Wanted]]
     removed: frozenset[GatewayRef] = frozenset()
 
     def __bool__(self) -> bool:
@@ -79,9 +80,9 @@ class Translator:
         self.db.apply({ENVIRONMENT: {"": Environment(settings, open_secret, now)}})
         self._extensions = settings.extensions
         self._clock = clock
-        self._answered: set[ObjectRef] = set()
-        self._since: dict[ObjectRef, float] = {}
-        self._late: set[ObjectRef] = set()
+        self._answered: set[Wanted] = set()
+        self._since: dict[Wanted, float] = {}
+        self._late: set[Wanted] = set()
         self._failed: dict[ObjectRef, str] = {}
 
     def apply(self, changes: Mapping[ObjectRef, RawObject | None]) -> Outputs:
@@ -115,8 +116,17 @@ class Translator:
 
     def answer_absent(self, *refs: ObjectRef) -> None:
         """Wanted objects that do not exist; counts at the next `apply`."""
-        self.db.apply({table: {ref: None} for ref in refs if (table := table_of(ref)) is not None})
+        absent: dict[Table[Any, Any], dict[ObjectRef, None]] = {}
+        for ref in refs:
+            if (table := table_of(ref)) is not None:
+                absent.setdefault(table, {})[ref] = None
+        self.db.apply(absent)
         self._answered.update(refs)
+
+    def answer(self, answers: Mapping[Question, Answer]) -> None:
+        """What the world outside says; counts at the next `apply`."""
+        self.db.apply({FACTS: answers})
+        self._answered.update(answers)
 
     def apply_infra_status(self, fleet: GatewayRef, status: InfraStatus | None) -> None:
         """Where a fleet can be reached and whether it runs (Gateway addresses and Programmed); counts at the next `apply`."""
@@ -198,7 +208,7 @@ class Translator:
             return (key,)
         return members(self.db, key if isinstance(key, GatewayRef) else key[0])
 
-    def _note_unknown(self, wants: frozenset[ObjectRef]) -> frozenset[ObjectRef]:
+    def _note_unknown(self, wants: frozenset[Wanted]) -> frozenset[Wanted]:
         self._answered &= wants
         unknown = wants - self._answered
         now = self._clock()
@@ -208,8 +218,8 @@ class Translator:
             self.db.apply({LATE: dict.fromkeys(answered)})
         return unknown
 
-    def _pending(self, unknown: frozenset[ObjectRef]) -> dict[GatewayRef, frozenset[ObjectRef]]:
-        found: dict[GatewayRef, set[ObjectRef]] = {}
+    def _pending(self, unknown: frozenset[Wanted]) -> dict[GatewayRef, frozenset[Wanted]]:
+        found: dict[GatewayRef, set[Wanted]] = {}
         for each in OUTPUTS:
             for key in self.db.pending(each):
                 for fleet in self._fleets(key):

@@ -18,6 +18,7 @@ from shared.ir.assemble import assemble
 from shared.ir.base import encode
 from shared.ir.shards import parse
 from shared.ir.status import StatusPart
+from tests.answering import answered
 
 
 def open_plain(value: str) -> bytes:
@@ -84,17 +85,6 @@ def with_ages(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**o, "spec": in_go_spelling(o["spec"])} if "spec" in o else o for o in every]
 
 
-def as_go_reads(value: Any) -> Any:
-    """Go reads field names in any case, and some policies count on that."""
-    if isinstance(value, dict):
-        return {k[:1].lower() + k[1:]: as_go_reads(v) for k, v in value.items()}
-    return [as_go_reads(v) for v in value] if isinstance(value, list) else value
-
-
-def with_names(obj: dict[str, Any]) -> dict[str, Any]:
-    return {**obj, "spec": as_go_reads(obj["spec"])} if obj["kind"] in ("SecurityPolicy", "EnvoyExtensionPolicy") else obj
-
-
 def _own_services(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The fleets' own Services, which cases with an extension manager were recorded with, in no namespace, but do not show."""
     out: list[dict[str, Any]] = []
@@ -140,16 +130,7 @@ def translated(objects: list[dict[str, Any]], settings: dict[str, Any]) -> Outpu
     if settings.get("extensionManager") is not None:
         objects = objects + _own_services(objects)
     translator = Translator(settings_of(settings, objects), open_plain)
-    outputs = translator.apply({ref_of(o): with_names(o) for o in with_ages(objects)})
-    while missing := frozenset().union(*outputs.pending.values()):
-        translator.answer_absent(*missing)
-        later = translator.apply({})
-        for fleet, shards in later.shards.items():
-            outputs.shards.setdefault(fleet, {}).update(shards)
-        outputs.infra.update(later.infra)
-        outputs.statuses.update(later.statuses)
-        outputs.pending = later.pending
-    return outputs
+    return answered(translator, translator.apply({ref_of(o): o for o in with_ages(objects)}))
 
 
 def translate(objects: list[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import inspect
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GATEWAY = "gateway.networking.k8s.io"
 AUTH, PROC = "envoy.service.auth.v3", "envoy.service.ext_proc.v3"
-Handler = Callable[[web.Request], web.Response]
+Handler = Callable[[web.Request], web.Response | Awaitable[web.Response]]
 
 
 def b64url(data: bytes) -> str:
@@ -57,7 +58,8 @@ class Issuer:
 @contextlib.asynccontextmanager
 async def http_server(handler: Handler) -> AsyncIterator[int]:
     async def answer(request: web.Request) -> web.Response:
-        return handler(request)
+        made = handler(request)
+        return await made if inspect.isawaitable(made) else made
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
@@ -291,6 +293,74 @@ async def test_authorization_by_address(around: Around) -> None:
     await around.becomes(200, "/address")
 
 
+class Provider:
+    """An OpenID provider; `up` says whether it tells of itself."""
+
+    def __init__(self) -> None:
+        self.up = False
+        self.port = 0
+        self.exchanged: list[tuple[str, str]] = []
+        """Codes, and as whom they were shown."""
+
+    async def answer(self, request: web.Request) -> web.Response:
+        if request.path == "/token":
+            form = await request.post()
+            self.exchanged.append((str(form["code"]), request.headers["authorization"]))
+            return web.json_response({"access_token": "access", "id_token": "id", "expires_in": 600, "token_type": "bearer"})
+        if not self.up:
+            return web.Response(status=503)
+        found = {"authorization_endpoint": "https://login.example.com/auth", "token_endpoint": f"http://localhost:{self.port}/token"}
+        return web.json_response(found)
+
+
+def cookies(answer: httpx.Response) -> dict[str, str]:
+    return dict(each.partition(";")[0].split("=", 1) for each in answer.headers.get_list("set-cookie"))
+
+
+async def test_a_login_at_a_provider_that_is_discovered(around: Around) -> None:
+    provider = Provider()
+    async with http_server(provider.answer) as provider.port:
+        around.put("client", data("Secret", "client", "stringData", {"client-secret": "word-of-client"}))
+        here = f"http://127.0.0.1:{around.p.port}/login"
+        issuer = {"issuer": f"http://127.0.0.1:{provider.port}"}
+        spec = {"provider": issuer, "clientID": "me", "clientSecret": {"name": "client"}, "redirectURL": f"{here}/callback"}
+        around.policy("login", oidc={**spec, "logoutPath": "/login/out"})
+        # while nobody knows where to log in nobody comes in
+        await around.becomes(500, "/login")
+        await until(lambda: "answers 503" in around.accepted("login")[1], 20)
+        provider.up = True
+        sent = await around.becomes(302, "/login/page")
+        await until(lambda: around.accepted("login")[0] == "True", 20)
+        to = httpx.URL(sent.headers["location"])
+        assert (to.host, to.path, to.params["client_id"], to.params["redirect_uri"]) == (
+            "login.example.com",
+            "/auth",
+            "me",
+            f"{here}/callback",
+        )
+        known = cookies(sent)
+
+        async def back() -> httpx.Response:
+            header = "; ".join(f"{k}={v}" for k, v in known.items())
+            return await around.ask(f"/login/callback?code=proof&state={to.params['state']}", cookie=header)
+
+        # the cluster of the token endpoint may still be looking up its host
+        await until(lambda: _redirects(back), 20)
+        answer = await back()
+        assert answer.headers["location"] == f"{here}/page"
+        assert ("proof", basic("me", "word-of-client")) in provider.exchanged
+        known |= cookies(answer)
+        assert (await around.ask("/login/page", cookie="; ".join(f"{k}={v}" for k, v in known.items()))).status_code == 200
+        provider.up = False
+    # what is known stays
+    assert (await around.ask("/login/page", cookie="; ".join(f"{k}={v}" for k, v in known.items()))).status_code == 200
+    assert (await around.ask("/login/page")).status_code == 302
+
+
+async def _redirects(ask: Callable[[], Awaitable[httpx.Response]]) -> bool:
+    return (await ask()).status_code == 302
+
+
 async def test_external_authorization_over_http(around: Around) -> None:
     def judge(request: web.Request) -> web.Response:
         known = request.headers.get("x-word") == "please" and request.path == "/judge/asked"
@@ -387,7 +457,7 @@ async def test_what_is_not_supported_yet_says_so_and_lets_nobody_in(around: Arou
 
 
 async def test_no_secret_of_a_policy_stands_in_clear_on_the_bus(around: Around) -> None:
-    words = ("correct horse", "key-of-mobile", "secret-of-context", htpasswd(joe="new").strip())
+    words = ("correct horse", "word-of-client", "key-of-mobile", "secret-of-context", htpasswd(joe="new").strip())
     values = [*(await around.p.stream("RESOURCES", "resources.>")).values(), *(await around.p.stream("IR", "ir.>")).values()]
     assert any(b"sealed:" in value for value in values)
     for form in _forms(words):

@@ -10,6 +10,7 @@ from services.cli.certgen import certificates
 from services.translator.settings import TranslatorSettings
 from services.translator.translator import Outputs, Translator
 from shared.core.refs import GatewayRef, ObjectRef
+from tests.answering import answered
 
 G, E = "gateway.networking.k8s.io/v1", "gateway.envoyproxy.io/v1alpha1"
 STEADY = GatewayRef("steady", "steady")
@@ -105,13 +106,7 @@ class World:
         return self._take(self.translator.apply({ref_of(obj): None}))
 
     def _take(self, outputs: Outputs) -> Outputs:
-        while missing := frozenset().union(*outputs.pending.values()):
-            self.translator.answer_absent(*missing)
-            later = self.translator.apply({})
-            for fleet, shards in later.shards.items():
-                outputs.shards.setdefault(fleet, {}).update(shards)
-            outputs.statuses.update(later.statuses)
-            outputs.pending = later.pending
+        answered(self.translator, outputs)
         for fleet, shards in outputs.shards.items():
             own = self.shards.setdefault(fleet, {})
             for key, data in shards.items():

@@ -17,6 +17,7 @@ from shared.api.parse import KINDS, MCS_GROUP, Invalid
 from shared.api.policies import BackendTlsPolicy
 from shared.api.routes import GrpcRoute, HttpRoute, HttpRouteFilterObject, StreamRoute
 from shared.api.targets import PolicyObject
+from shared.core.facts import Answer, Question
 from shared.core.kinds import CERTIFICATES
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Db, Table, query
@@ -51,11 +52,13 @@ POLICIES: Table[ObjectRef, PolicyObject] = Table("policies")
 """Envoy Gateway's policies of every kind: they attach, go before each other and answer in one way."""
 EXTENSIONS: Table[ObjectRef, ExtensionObject] = Table("extension_objects")
 """Objects of extension servers' kinds, policies or not."""
+FACTS: Table[Question, Answer] = Table("facts", wanted=True)
+"""What the world outside of the cluster answered."""
 INVALID: Table[ObjectRef, Invalid] = Table("invalid")
 FAILED: Table[ObjectRef, str] = Table("failed")
 """Objects whose translation crashed, with what it said."""
-LATE: Table[ObjectRef, bool] = Table("late")
-"""Wanted objects that nobody answered for too long: statuses say so, shards go on waiting."""
+LATE: Table[ObjectRef | Question, bool] = Table("late")
+"""Wanted objects and facts that nobody answered for too long: statuses say so, shards go on waiting."""
 INFRA_STATUS: Table[GatewayRef, InfraStatus] = Table("infra_status")
 XDS_STATUS: Table[tuple[GatewayRef, str], XdsStatus] = Table("xds_status")
 

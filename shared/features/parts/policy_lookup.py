@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from shared.api.gateway import SecretObjectReference
 from shared.core import durations
@@ -37,6 +37,9 @@ class Lookup(Protocol):
 
     def hmac_secret(self) -> str:
         """The control plane's own secret that signs cookies, sealed."""
+
+    def fact(self, kind: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the world outside of the cluster answers."""
 
     def destination(self, owner: ObjectRef, name: str, refs: Iterable[ServiceRef], protocol: AppProtocol) -> Destination:
         """The services that are referred to, as one destination of that name."""

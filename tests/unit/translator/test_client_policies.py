@@ -6,6 +6,7 @@ import base64
 import json
 from typing import Any
 
+from shared.core.refs import ObjectRef
 from tests.unit.translator.build import (
     ENVOY,
     FLEET,
@@ -124,7 +125,7 @@ def test_a_bundle_that_nobody_knows_yet_is_waited_for() -> None:
     validated = policy(tls={"clientValidation": {"caCertificateRefs": [{"name": "ca"}]}})
     world = World(gateway_class(), gateway(https()), tls_secret(), validated)
     assert "https" not in str(list(world.shards.get(FLEET, {})))
-    assert any(ref.name == "ca" for refs in world.last.pending.values() for ref in refs)
+    assert any(isinstance(ref, ObjectRef) and ref.name == "ca" for refs in world.last.pending.values() for ref in refs)
 
 
 def test_http3_is_there_for_https_and_infrastructure_knows() -> None:

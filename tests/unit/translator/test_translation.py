@@ -172,7 +172,7 @@ def test_addresses_and_readiness_become_programmed() -> None:
     assert world.status(gateway())["addresses"] == [{"type": "IPAddress", "value": "10.0.0.1"}]
 
 
-SECRET = ObjectRef("", "Secret", "default", "cert")
+SECRET, OTHER = (ObjectRef("", "Secret", "default", name) for name in ("cert", "other"))
 
 
 def test_an_unknown_secret_holds_back_its_listener_alone() -> None:
@@ -196,6 +196,15 @@ def test_a_secret_that_is_absent_is_a_condition() -> None:
     https_status = world.status(gateway())["listeners"][1]
     assert {c["type"]: c["reason"] for c in https_status["conditions"]}["ResolvedRefs"] == "InvalidCertificateRef"
     assert [each.name for each in world.ir().http] == ["default/eg/http"]
+
+
+def test_several_absences_may_come_at_once() -> None:
+    both = gateway(http(), https(), https("other", 8443, "other"))
+    world = World(gateway_class(), both, *quickstart()[2:])
+    world.translator.answer_absent(OTHER, SECRET)
+    world.took(world.translator.apply({}))
+    reasons = [{c["type"]: c["reason"] for c in each["conditions"]}["ResolvedRefs"] for each in world.status(both)["listeners"]]
+    assert reasons == ["ResolvedRefs", "InvalidCertificateRef", "InvalidCertificateRef"]
 
 
 def test_a_certificate_and_a_foreign_key_are_refused() -> None:

@@ -14,6 +14,7 @@ from watchfiles import awatch
 
 from services.resource_watcher.provider import Problem, Sink, Update
 from services.resource_watcher.providers.file import scan
+from services.resource_watcher.providers.file.own_secrets import own_secrets
 from services.resource_watcher.providers.file.scan import Stamp, Unreadable
 from services.resource_watcher.providers.file.status_files import StatusFiles
 from services.resource_watcher.stages.fileset import FileSet
@@ -37,6 +38,9 @@ class FileProvider:
         self._roots = tuple(Path(p) for p in custom.resource.file.paths)
         self._status = StatusFiles(settings.state_dir / "status")
         self._set = FileSet(settings.config.kinds)
+        self._own_at = (settings.cert_dir, settings.namespace)
+        self._own: dict[ObjectRef, tuple[dict[str, Any], str]] = {}
+        """The control plane's own Secrets; an object in the folders goes before one of the same name."""
         self._stamps: dict[str, Stamp] = {}
         self._folders: set[str] = set()
         self._vanished: dict[ObjectRef, float] = {}
@@ -115,7 +119,12 @@ class FileProvider:
             if not any(Path(path).is_relative_to(r) for r in self._missing):
                 touched |= self._set.drop(path)
                 self._stamps.pop(path, None)
-        return touched
+        return touched | self._own_secrets() if paths is None else touched
+
+    def _own_secrets(self) -> set[ObjectRef]:
+        folder, namespace = self._own_at
+        before, self._own = self._own, {r: (raw, at) for r, raw, at in own_secrets(folder, namespace)} if folder is not None else {}
+        return {ref for ref in before.keys() | self._own.keys() if before.get(ref) != self._own.get(ref)}
 
     def _structural(self, path: str) -> bool:
         """Whether an event means more than one file: a folder came or went, or a link was turned (as ConfigMap mounts do)."""
@@ -142,7 +151,7 @@ class FileProvider:
         now = time.monotonic()
         changes: dict[ObjectRef, dict[str, Any] | None] = {}
         for ref in touched:
-            found = self._set.get(ref)
+            found = self._found(ref)
             if found is None:
                 self._vanished.setdefault(ref, now + GRACE)
             else:
@@ -158,8 +167,11 @@ class FileProvider:
         return (*self._missing.values(), *self._set.problems())
 
     def _source(self, ref: ObjectRef) -> str:
-        found = self._set.get(ref)
+        found = self._found(ref)
         return found[1] if found else ""
+
+    def _found(self, ref: ObjectRef) -> tuple[dict[str, Any], str] | None:
+        return self._set.get(ref) or self._own.get(ref)
 
 
 def _identity(roots: Iterable[Path]) -> list[tuple[int, int] | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -11,11 +11,12 @@ from services.translator.stages.backends import Upstream, backend_upstream, serv
 from services.translator.stages.endpoints import address_type
 from services.translator.stages.grants import permitted
 from services.translator.stages.metadata import resource_metadata
-from services.translator.stages.tables import BACKENDS, CONFIG_MAPS, POLICIES, SECRETS, core_ref, environment, settings
+from services.translator.stages.tables import BACKENDS, CONFIG_MAPS, FACTS, POLICIES, SECRETS, core_ref, environment, settings
 from services.translator.stages.views import view
 from shared.api.envoy import GROUP as ENVOY
 from shared.api.gateway import SecretObjectReference
 from shared.api.parse import MCS_GROUP
+from shared.core.facts import Question
 from shared.core.refs import ObjectRef
 from shared.features.parts.policy_lookup import Fault, value_at
 from shared.features.parts.service_spec import ServiceRef
@@ -65,6 +66,12 @@ class PolicyLookup(NamedTuple):
         if row is None:
             raise Fault(f"HMAC secret {namespace}/{_HMAC} not found")
         return value_at(row.data, _HMAC_KEY, f"HMAC secret not found in secret {namespace}/{_HMAC}")
+
+    def fact(self, kind: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        answer = self.db.get(FACTS, Question.of(kind, dict(asked)))
+        if answer is None or answer.value is None:
+            raise Fault(answer.problem if answer is not None else f"no answer to {kind} {dict(asked)}")
+        return answer.value
 
     def destination(self, owner: ObjectRef, name: str, refs: Iterable[ServiceRef], protocol: AppProtocol) -> Destination:
         settings = []

@@ -23,6 +23,7 @@ from services.translator.stages.statuses import gateway_id, part, rejections
 from services.translator.stages.tables import LATE, POLICIES, ROUTES, settings
 from shared.api.gateway import GROUP
 from shared.api.unknown import unknown_fields
+from shared.core.facts import Question
 from shared.core.refs import ObjectRef
 from shared.features.parts.problem import ACCEPTED
 from shared.incremental import Db, Pending
@@ -80,7 +81,7 @@ class _Told:
             for reason, text in made.warnings:
                 self.warn([ancestor], reason, text)
         except Pending as e:
-            if not isinstance(e.key, ObjectRef) or self.db.get(LATE, e.key) is None:
+            if not isinstance(e.key, ObjectRef | Question) or self.db.get(LATE, e.key) is None:
                 raise
             problems = (f"{e.key} is not known yet",)
         if problems:

@@ -1,8 +1,10 @@
-"""OpenID Connect: a login at a provider, whose endpoints have to be written: they are not discovered yet."""
+"""OpenID Connect: a login at a provider, whose endpoints are written, or what the provider itself says of them."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import base64
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from shared.core.refs import ObjectRef
@@ -12,7 +14,10 @@ from shared.features.parts.policy_lookup import Fault, Lookup, config_name, dura
 from shared.features.security.jwt.spec import JwtSpec
 from shared.features.security.oidc.ir import CookieConfig, CookieNames, DenyRedirect, Oidc, OidcProvider, RedirectHeader
 from shared.features.security.oidc.spec import CLIENT_ID_KEY, CLIENT_SECRET_KEY, OidcProviderSpec, OidcSpec
+from shared.ir.destination import Destination
 
+DISCOVERY = "oidc"
+"""The kind of question that an issuer answers: see services/resource_watcher/facts/oidc.py."""
 _REDIRECT_URL = "%REQ(x-forwarded-proto)%://%REQ(:authority)%/oauth2/callback"
 _REDIRECT_PATH = "/oauth2/callback"
 _LOGOUT_PATH = "/logout"
@@ -88,21 +93,36 @@ def _provider(spec: OidcProviderSpec, owner: ObjectRef, lookup: Lookup) -> OidcP
     if spec.backend_refs:
         protocol = "HTTPS" if (spec.token_endpoint or spec.issuer).startswith("https://") else "HTTP"
         destination = lookup.destination(owner, service_name(owner, "oidc"), spec.backend_refs, protocol)  # type: ignore[arg-type]
+    found: Mapping[str, Any] = {}
     if not spec.authorization_endpoint or not spec.token_endpoint:
-        raise Fault("discovery of a provider's endpoints is not supported yet: write authorizationEndpoint and tokenEndpoint")
+        found = lookup.fact(DISCOVERY, _question(spec.issuer, destination))
+    token_endpoint = spec.token_endpoint or found["tokenEndpoint"]
     try:
-        host = urlsplit(spec.token_endpoint).hostname or ""
+        host = urlsplit(token_endpoint).hostname or ""
     except ValueError as e:
         raise Fault(f"error parsing token endpoint URL: {e}") from None
     if is_ip(host):
-        raise Fault(f"token endpoint URL must be a domain name: {spec.token_endpoint}")
+        raise Fault(f"token endpoint URL must be a domain name: {token_endpoint}")
     return OidcProvider(
-        authorization_endpoint=spec.authorization_endpoint,
-        token_endpoint=spec.token_endpoint,
-        end_session_endpoint=spec.end_session_endpoint,
+        authorization_endpoint=spec.authorization_endpoint or found["authorizationEndpoint"],
+        token_endpoint=token_endpoint,
+        end_session_endpoint=spec.end_session_endpoint or found.get("endSessionEndpoint"),
         destination=destination,
         traffic=backend_settings.translate(spec.backend_settings),
     )
+
+
+def _question(issuer: str, destination: Destination | None) -> dict[str, Any]:
+    """The provider answers as it will answer proxies: by the same authority, under the same name."""
+    tls = next((s.tls for s in destination.settings if s.tls is not None), None) if destination is not None else None
+    asked: dict[str, Any] = {"issuer": issuer}
+    if tls is None:
+        return asked
+    if tls.ca_certificate is not None and tls.ca_certificate.certificate:
+        asked["ca"] = base64.b64decode(tls.ca_certificate.certificate).decode(errors="replace")
+    if tls.sni:
+        asked["serverName"] = tls.sni
+    return asked | ({"insecure": True} if tls.insecure_skip_verify else {})
 
 
 def _client_id(spec: OidcSpec, owner: ObjectRef, lookup: Lookup) -> str:

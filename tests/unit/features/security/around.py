@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -17,10 +18,11 @@ PARENT = ObjectRef("gateway.envoyproxy.io", "SecurityPolicy", "infra", "q")
 
 
 class Around(msgspec.Struct):
-    """Secrets and ConfigMaps by namespace/name; a value is sealed by an exclamation mark."""
+    """Secrets and ConfigMaps by namespace/name, facts by issuer; a value is sealed by an exclamation mark."""
 
     secrets: dict[str, dict[str, str]] = {}
     config_maps: dict[str, dict[str, str]] = {}
+    facts: dict[str, dict[str, str]] = {}
 
     def secret(self, owner: ObjectRef, ref: SecretObjectReference) -> Mapping[str, str]:
         return self._found(self.secrets, f"{ref.namespace or owner.namespace}/{ref.name}")
@@ -38,6 +40,9 @@ class Around(msgspec.Struct):
 
     def hmac_secret(self) -> str:
         return "!hmac"
+
+    def fact(self, kind: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._found(self.facts, asked["issuer"])
 
     def destination(self, owner: ObjectRef, name: str, refs: Iterable[ServiceRef], protocol: AppProtocol) -> Destination:
         settings = (DestinationSetting(name=f"{name}/backend/{i}", protocol=protocol) for i, _ in enumerate(refs))

@@ -210,7 +210,15 @@ def login(**more: Any) -> OidcSpec:
 
 
 OWNERS = oidc.Owners(POLICY, POLICY, POLICY, POLICY)
-SECRET = Around(secrets={"default/s": {"client-secret": "!word"}})
+FACTS = {
+    "https://idp.example.com": {
+        "authorizationEndpoint": "https://found/auth",
+        "tokenEndpoint": "https://found.example.com/t",
+        "endSessionEndpoint": "https://found/end",
+    },
+    "https://number.example.com": {"authorizationEndpoint": "https://found/auth", "tokenEndpoint": "https://10.0.0.1/t"},
+}
+SECRET = Around(secrets={"default/s": {"client-secret": "!word"}}, facts=FACTS)
 
 
 def test_a_login_keeps_its_secrets_sealed() -> None:
@@ -220,9 +228,27 @@ def test_a_login_keeps_its_secrets_sealed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "used"),
+    [
+        ({}, ("https://found/auth", "https://found.example.com/t", "https://found/end")),
+        ({"tokenEndpoint": "https://own.example.com/t"}, ("https://found/auth", "https://own.example.com/t", "https://found/end")),
+        ({"endSessionEndpoint": "https://own/end"}, ("https://found/auth", "https://found.example.com/t", "https://own/end")),
+        (
+            {"authorizationEndpoint": "https://a/a", "tokenEndpoint": "https://own.example.com/t"},
+            ("https://a/a", "https://own.example.com/t", None),
+        ),
+    ],
+)
+def test_endpoints_that_are_not_written_are_those_that_the_issuer_names(written: dict[str, str], used: tuple[str | None, ...]) -> None:
+    made = oidc.translate(login(provider={"issuer": "https://idp.example.com", **written}), OWNERS, "uid", SECRET).provider
+    assert (made.authorization_endpoint, made.token_endpoint, made.end_session_endpoint) == used
+
+
+@pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        ({"provider": {"issuer": "https://idp.example.com"}}, "not supported yet"),
+        ({"provider": {"issuer": "https://nobody.example.com"}}, "https://nobody.example.com does not exist"),
+        ({"provider": {"issuer": "https://number.example.com"}}, "must be a domain name: https://10.0.0.1/t"),
         ({"redirectURL": "ftp://x/cb"}, "invalid redirect URL"),
         ({"redirectURL": "https://x/"}, "invalid redirect URL"),
         ({"defaultTokenTTL": "long"}, "defaultTokenTTL"),

@@ -1,0 +1,1 @@
+"""Answers from outside of the cluster, asked for by the translator."""
