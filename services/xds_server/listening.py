@@ -13,15 +13,18 @@ from services.xds_server.settings import XdsSettings
 log = structlog.get_logger(__name__)
 
 
-def bind(server: grpc.aio.Server, address: str, settings: XdsSettings) -> int:
-    """The port that `host:port` came to be (port 0: any). ValueError for plaintext elsewhere than on loopback; OSError."""
+def bind(server: grpc.aio.Server, address: str, settings: XdsSettings, *, by_certificate: bool = True) -> int:
+    """The port that `host:port` came to be (port 0: any). ValueError for plaintext elsewhere than on loopback; OSError.
+
+    `by_certificate`: clients must show one of ours; otherwise they prove themselves in another way.
+    """
     certificate, key, ca = settings.certificate, settings.private_key, settings.client_ca
     if certificate and key and ca:
         files = _TlsFiles(Path(certificate), Path(key), Path(ca))
         credentials = grpc.dynamic_ssl_server_credentials(
             files.current(),
             files.changed,  # type: ignore[arg-type]  # the stubs do not know that None means no change
-            require_client_authentication=True,
+            require_client_authentication=by_certificate,
         )
         port = int(server.add_secure_port(address, credentials))
     else:

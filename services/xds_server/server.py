@@ -20,9 +20,11 @@ from services.xds_server.ads.stream import Limits, Stream
 from services.xds_server.gateway import GatewayState
 from services.xds_server.limits.board import Board
 from services.xds_server.listening import bind
+from services.xds_server.proof import refusal, token_of
 from services.xds_server.render.names import Names
 from services.xds_server.render.tls import OpenSecret
 from services.xds_server.settings import XdsSettings
+from shared.core.accounts import CannotTell, Prove
 from shared.core.refs import GatewayRef
 from shared.ir.status import XdsStatus
 
@@ -46,8 +48,10 @@ def gateway_of(node: Node) -> GatewayRef:
 class XdsServer:
     """Serves ADS for all Gateways. Everything but `serve` is synchronous and belongs to the event loop's thread."""
 
-    def __init__(self, settings: XdsSettings, open_secret: OpenSecret) -> None:
+    def __init__(self, settings: XdsSettings, open_secret: OpenSecret, prove: Prove | None = None) -> None:
+        """`prove`: proxies show tokens of their service accounts in place of certificates."""
         self._settings = settings
+        self._prove = prove
         self._open_secret = open_secret
         self._limits = Limits(stage=settings.stage_limit, behind=settings.behind_limit)
         self._gateways: dict[GatewayRef, GatewayState] = {}
@@ -133,7 +137,7 @@ class XdsServer:
             "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(self._sotw),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        port = bind(server, address, self._settings)
+        port = bind(server, address, self._settings, by_certificate=self._prove is None)
         await server.start()
         self._server = server
         return port
@@ -173,6 +177,7 @@ class XdsServer:
         if node is None or not node.cluster:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request names no node, or a node without a cluster")
         assert node is not None
+        await self._admit(context, node)
         state = self._state(gateway_of(node))
         stream = state.join(node.id, delta=delta)
         wake = self._wakes[stream] = asyncio.Event()
@@ -222,6 +227,21 @@ class XdsServer:
             log.info("proxy gone", gateway=str(state.ref), node=node.id)
             self._report(state.ref)
             self._forget(state)
+
+    async def _admit(self, context: grpc.aio.ServicerContext[bytes, bytes], node: Node) -> None:
+        """Ends the call of a proxy that does not prove that it is the Gateway's; one that cannot be judged now may come again."""
+        if self._prove is None:
+            return
+        try:
+            who = await self._prove(token) if (token := token_of(context.invocation_metadata() or ())) else None
+        except CannotTell as e:
+            log.warning("a proxy's token cannot be reviewed", node=node.id, error=str(e))
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "tokens cannot be reviewed now")
+            return
+        gateway = gateway_of(node)
+        if (why := refusal(who, node.id, gateway, self._settings.namespace)) is not None:
+            log.warning("proxy turned away", gateway=str(gateway), node=node.id, reason=why)
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, f"{node.id} may not have {gateway}: {why}")
 
     # inside
 

@@ -15,6 +15,7 @@ from shared.bus.connection import Bus
 from shared.bus.snapshot import SnapshotReader
 from shared.bus.table import TableWriter
 from shared.core import durations, names
+from shared.core.accounts import Prove
 from shared.core.refs import GatewayRef
 from shared.ir.status import XdsStatus
 from shared.runtime import garbage, start
@@ -72,14 +73,16 @@ def xds_settings(settings: Settings) -> XdsSettings:
         certificate=str(folder / "tls.crt") if folder else None,
         private_key=str(folder / "tls.key") if folder else None,
         client_ca=str(folder / "ca.crt") if folder else None,
+        namespace=settings.namespace,
         max_stream_age=durations.parse(age) / 1e9 if age else None,
         names_by_port=settings.config.runtime_flags.has("XDSNameSchemeV2"),
     )
 
 
-async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
+async def run(settings: Settings, ops: Ops, stop: asyncio.Event, prove: Prove | None = None) -> None:
+    """`prove`: proxies show tokens in place of certificates."""
     sealer = start.sealer(settings)
-    server = XdsServer(xds_settings(settings), sealer.open)
+    server = XdsServer(xds_settings(settings), sealer.open, prove)
     try:
         bus = await connected(settings, ops, stop)
     except Stopped:

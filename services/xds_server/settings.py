@@ -11,6 +11,8 @@ class XdsSettings(msgspec.Struct, frozen=True, kw_only=True):
     certificate: str | None = None
     private_key: str | None = None
     client_ca: str | None = None
+    namespace: str = "envoy-gateway-system"
+    """Where the control plane lives."""
     max_stream_age: float | None = None
     """Streams are ended at about this age, so that proxies spread over replicas again; None: never."""
     names_by_port: bool = False

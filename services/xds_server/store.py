@@ -13,7 +13,7 @@ import msgspec
 from services.xds_server.derive import outputs
 from services.xds_server.derive.listeners import ROUTE_CONFIGS, shard_faults
 from services.xds_server.derive.routes import ROUTE_OUTPUTS, RouteKey, refused
-from services.xds_server.derive.tables import NAMES, OPEN_SECRET, OPTIONS, TABLES, VALIDATE, listener_of
+from services.xds_server.derive.tables import MISDIRECTED, NAMES, OPEN_SECRET, OPTIONS, TABLES, VALIDATE, listener_of
 from services.xds_server.limits.board import Counter
 from services.xds_server.patching import Patches
 from services.xds_server.render.names import USUAL, Names
@@ -35,11 +35,12 @@ LISTENER_KINDS = (HttpListener, TcpListener, UdpListener)
 
 
 class GatewayStore:
-    """Shards of one Gateway -> resources. `validate` checks rendered parts, which costs a little for each route."""
+    """Shards of one Gateway -> resources. `validate` checks rendered parts, which costs a little for each route; `misdirected`: what
+    belongs to another HTTPS listener of a port is refused."""
 
-    def __init__(self, open_secret: OpenSecret, *, validate: bool = True, names: Names = USUAL) -> None:
+    def __init__(self, open_secret: OpenSecret, *, validate: bool = True, names: Names = USUAL, misdirected: bool = True) -> None:
         self._db = Db(outputs=(*outputs.ALL, ROUTE_OUTPUTS))
-        self._db.apply({OPTIONS: {OPEN_SECRET: open_secret, VALIDATE: validate, NAMES: names}})
+        self._db.apply({OPTIONS: {OPEN_SECRET: open_secret, VALIDATE: validate, NAMES: names, MISDIRECTED: misdirected}})
         self._shards: dict[str, Shard] = {}
         self._before: dict[str, Row] = {}
         self._quarantine: dict[str, bool] = {}

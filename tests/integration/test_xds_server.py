@@ -13,6 +13,7 @@ import pytest
 from services.xds_server.render.types import CLUSTER
 from services.xds_server.server import SERVICE, XdsServer
 from services.xds_server.settings import XdsSettings
+from shared.core.accounts import Account, CannotTell, Prove
 from shared.core.refs import GatewayRef
 from shared.ir.base import encode
 from shared.ir.status import XdsStatus
@@ -27,8 +28,9 @@ EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 class Client:
     """One delta stream that acknowledges all it gets."""
 
-    def __init__(self, channel: Any, node: Fields | None) -> None:
-        self._call = channel.stream_stream(f"/{SERVICE}/DeltaAggregatedResources")()
+    def __init__(self, channel: Any, node: Fields | None, token: str | None = None) -> None:
+        metadata = (("authorization", f"Bearer {token}"),) if token is not None else None
+        self._call = channel.stream_stream(f"/{SERVICE}/DeltaAggregatedResources")(metadata=metadata)
         self._node = node
         self.clusters: set[str] = set()
         self.ended: str | None = None
@@ -50,8 +52,8 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: XdsSettings | None = None) -> AsyncIterator[tuple[XdsServer, int]]:
-    server = XdsServer(settings or XdsSettings(), b.opened)
+async def serving(settings: XdsSettings | None = None, prove: Prove | None = None) -> AsyncIterator[tuple[XdsServer, int]]:
+    server = XdsServer(settings or XdsSettings(), b.opened, prove)
     port = await server.start("127.0.0.1:0")
     try:
         yield server, port
@@ -139,3 +141,33 @@ async def test_streams_end_when_the_server_drains() -> None:
 async def test_streams_of_a_certain_age_end_so_that_proxies_spread_again() -> None:
     async with serving(XdsSettings(max_stream_age=0.3)) as (_, port), clients(port, 1) as (client,):
         await until(lambda: client.ended is not None, deadline=20)
+
+
+async def test_proxies_that_prove_themselves_by_tokens_get_what_is_theirs() -> None:
+    accounts = {"n0's": Account("default", "eg", "n0"), "elsewhere": Account("other", "eg", "n0")}
+    away = True
+
+    async def prove(token: str) -> Account | None:
+        if away:
+            raise CannotTell("nobody answers")
+        return accounts.get(token)
+
+    async with serving(prove=prove) as (server, port), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        server.update(EG, 1, "i", b.encoded(b.gateway(3)), full=True)
+
+        async def turned_away(token: str | None) -> str | None:
+            client = Client(channel, {"id": "n0", "cluster": "default/eg"}, token)
+            await client.run()
+            assert client.clusters == set()
+            return client.ended
+
+        assert await turned_away("n0's") == "UNAVAILABLE"
+        away = False
+        assert await turned_away(None) == "UNAUTHENTICATED"
+        assert await turned_away("forged") == "UNAUTHENTICATED"
+        assert await turned_away("elsewhere") == "UNAUTHENTICATED"
+        client = Client(channel, {"id": "n0", "cluster": "default/eg"}, "n0's")
+        task = asyncio.create_task(client.run())
+        await until(lambda: len(client.clusters) == 3)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -195,8 +195,8 @@ def _opaque(https: Sequence[Draft]) -> None:
             if d.source.certificates.opaque
         ):
             text = (
-                "Certificates that an SDS server keeps cannot be compared with those of other listeners of the port. ALPN will default to "
-                "HTTP/1.1 to prevent HTTP/2 connection coalescing, unless explicitly configured via ClientTrafficPolicy"
+                "Certificates that an SDS server keeps cannot be compared with those of other listeners of the port. Requests for a host "
+                "of another listener that come over a connection to this one are answered 421"
             )
             mine.conditions.set("OverlappingTLSConfig", True, "SDSCertificateOpaque", text)
             mine.overlaps = True
@@ -205,7 +205,7 @@ def _opaque(https: Sequence[Draft]) -> None:
 def tls_overlaps(drafts: Sequence[Draft]) -> None:
     """HTTPS listeners of a port whose names or certificates overlap: a browser may reuse one's connection for the other.
 
-    Overlapping certificates turn HTTP/2 off by default; as reason they win over overlapping hostnames.
+    As reason overlapping certificates win over overlapping hostnames.
     """
     https = [d for d in drafts if d.spec.protocol == "HTTPS" and not d.broken()]
     _opaque(https)
@@ -224,8 +224,8 @@ def tls_overlaps(drafts: Sequence[Draft]) -> None:
         marked |= {i, j}
         for (a, b), (mine, other) in ((sans[0], (https[i], https[j])), (sans[0][::-1], (https[j], https[i]))):
             text = (
-                f"The certificate SAN {a} overlaps with the certificate SAN {b} in listener {_other(mine, other)}. ALPN will default to "
-                "HTTP/1.1 to prevent HTTP/2 connection coalescing, unless explicitly configured via ClientTrafficPolicy"
+                f"The certificate SAN {a} overlaps with the certificate SAN {b} in listener {_other(mine, other)}. Requests for a host of "
+                "another listener that come over a connection to this one are answered 421"
             )
             mine.conditions.set("OverlappingTLSConfig", True, "OverlappingCertificates", text)
             mine.overlaps = True

@@ -12,9 +12,11 @@ SUPPORTED = (
     "GRPCRouteNamedRouteRule",
     "Gateway",
     "GatewayAddressEmpty",
+    "GatewayBackendClientCertificate",
     "GatewayFrontendClientCertificateValidation",
     "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
+    "GatewayHTTPSListenerDetectMisdirectedRequests",
     "GatewayInfrastructurePropagation",
     "GatewayPort8080",
     "GatewayStaticAddresses",
@@ -53,3 +55,10 @@ SUPPORTED = (
     "TLSRouteModeTerminate",
     "UDPRoute",
 )
+OF_GATEWAY_NAMESPACE_MODE = frozenset({"GatewayInfrastructurePropagation"})
+"""What only a fleet in its Gateway's namespace shows: the suite looks for labels there. They are on fleets that live elsewhere, too."""
+
+
+def supported(*, gateway_namespace_mode: bool) -> tuple[str, ...]:
+    """In alphabetical order."""
+    return tuple(name for name in SUPPORTED if gateway_namespace_mode or name not in OF_GATEWAY_NAMESPACE_MODE)

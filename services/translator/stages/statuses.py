@@ -12,7 +12,7 @@ from services.translator.stages.attach import Attachment, attachments, parent_ga
 from services.translator.stages.backends import backend_fault, needs_endpoints
 from services.translator.stages.conditions import Conditions, plain, sentence
 from services.translator.stages.endpoints import reachable
-from services.translator.stages.features import SUPPORTED
+from services.translator.stages.features import supported
 from services.translator.stages.gateways import ours, served
 from services.translator.stages.overlaps import overlap_text
 from services.translator.stages.proxies import class_proxy, effective, proxy_problem
@@ -158,7 +158,7 @@ def class_status(db: Db, ref: ObjectRef) -> Parts:
         conditions.set(ACCEPTED, False, "InvalidParameters", f"Invalid parametersRef: {problem}")
     fields: dict[str, Any] = {"conditions": plain(conditions.all())}
     if problem is None:
-        fields["supportedFeatures"] = [{"name": name} for name in SUPPORTED]
+        fields["supportedFeatures"] = [{"name": name} for name in supported(gateway_namespace_mode=settings(db).gateway_namespace_mode)]
     return {(ref, ""): part(ref, "", row.metadata.generation, fields)}
 
 

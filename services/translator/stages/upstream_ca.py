@@ -15,6 +15,7 @@ from shared.ir.tls import CaCertificate, Sds
 
 SYSTEM_CA = "system_ca_certificates"
 _KEYS = ("ca.crt", "tls.crt")
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
 _KINDS = ("ConfigMap", "Secret", "ClusterTrustBundle")
 
 
@@ -62,8 +63,7 @@ def _bundle(db: Db, ref: SecretObjectReference, namespace: str) -> bytes | Sds |
         row = db.get(CONFIG_MAPS, target)
         if row is None:
             return f"configmap {ref.name} not found in namespace {namespace}"
-        text = _first(row.data)
-        return text.encode() if text is not None else f"no ca found in configmap {ref.name}"
+        return _certificates((_first(row.data) or "").encode()) or f"no ca found in configmap {ref.name}"
     if ref.kind == "ClusterTrustBundle":
         pem = trust_bundle(db, ref.name)
         return pem if pem is not None else f"cluster trust bundle {ref.name} not found"
@@ -81,9 +81,14 @@ def _bundle(db: Db, ref: SecretObjectReference, namespace: str) -> bytes | Sds |
     if value is None:
         return f"no ca found in secret {ref.name}"
     try:
-        return environment(db).opened(value)
+        return _certificates(environment(db).opened(value)) or f"no ca found in secret {ref.name}"
     except ValueError as e:
         return f"secret {ref.name}: {e}"
+
+
+def _certificates(data: bytes) -> bytes | None:
+    """None for what holds no certificate: Envoy would refuse the cluster, and nobody would be told why."""
+    return data if _BEGIN in data else None
 
 
 def _first(data: dict[str, str]) -> str | None:

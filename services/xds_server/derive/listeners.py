@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from services.xds_server.derive.routes import FILTERS, ROUTE_OUTPUTS, ROUTES_OF_HOST, VIRTUAL_HOST_MESSAGE, RouteKey
 from services.xds_server.derive.tables import (
     LISTENERS,
+    MISDIRECTED,
     OPTIONS,
     POLICIES,
     VALIDATE,
@@ -29,7 +30,7 @@ from services.xds_server.derive.tables import (
     positions,
     scheme,
 )
-from services.xds_server.render import checks, listeners, routes, streams
+from services.xds_server.render import checks, listeners, misdirected, routes, streams
 from services.xds_server.render.parts import MODULUS, JoinParts, Part, Parts
 from services.xds_server.render.tls import listener_secrets
 from services.xds_server.render.types import (
@@ -178,18 +179,46 @@ HOSTS: Collection[str, Parts] = Collection("virtual_hosts", source=ROUTE_OUTPUTS
 HOSTS_OF_CONFIG = fold(HOSTS, "joined", JoinParts())
 
 
+@query
+def has_host(db: Db, at: RouteKey) -> bool:
+    """Whether routes give a listener a virtual host of this name."""
+    return bool(db.fold(ROUTES_OF_HOST, at).data())
+
+
+def https_listeners(db: Db, port: Port) -> dict[str, HttpListener]:
+    """The HTTPS listeners of a port."""
+    return {key: of for key, of in listeners_at(db, port_listeners(db, port), HttpListener).items() if of.tls is not None}
+
+
+@query
+def guarding_hosts(db: Db, listener_key: str) -> tuple[bytes, ...]:
+    """Virtual hosts that keep an HTTPS listener from requests for hosts of its neighbours."""
+    own = db.get(LISTENERS, listener_key)
+    if not isinstance(own, HttpListener) or own.tls is None or not db.get(OPTIONS, MISDIRECTED):
+        return ()
+    others = [of for key, of in https_listeners(db, port_of(own)).items() if key != listener_key]
+    return tuple(
+        encode(VIRTUAL_HOST_MESSAGE, misdirected.virtual_host(own, domain, foreign, scheme(db)))
+        for domain, foreign in misdirected.guards(own, others).items()
+        if not has_host(db, RouteKey("host", listener_key, domain))
+    )
+
+
 def route_configurations(db: Db, name: str) -> Outputs:
     inside = db.fold(HOSTS_OF_CONFIG, name)
+    guarding = [host for keys in db.group(ROUTE_CONFIGS, name).values() for key in keys for host in guarding_hosts(db, key)]
     fields: Fields = {"name": name, "ignore_port_in_host_matching": True}
     if inside.largest_body:
         limit = max(inside.largest_body, LARGER_DIRECT_RESPONSE_LIMIT)
         fields["max_direct_response_body_size_bytes"] = {"value": limit}
     head = encode(ROUTE_MESSAGE, fields)
-    version = (digest(head) + inside.digest) % MODULUS
+    version = (digest(head) + inside.digest + sum(map(digest, guarding))) % MODULUS
     shared = any(len(keys) > 1 for keys in db.group(ROUTE_CONFIGS, name).values())
     # Envoy refuses a domain that stands in two virtual hosts: of listeners that share a port the most exact has it
     hosts = inside.best_of_each(lambda order: order[2], lambda order: order[3]) if shared and db.get(OPTIONS, VALIDATE) else inside.data()
-    return {(ROUTE, name): Rendered(f"{version:032x}", b"".join((head, *hosts)))}
+    return {
+        (ROUTE, name): Rendered(f"{version:032x}", b"".join((head, *hosts, *(framed(_VIRTUAL_HOSTS_FIELD, host) for host in guarding))))
+    }
 
 
 ROUTE_RESOURCES: Collection[Need, Rendered] = Collection("route_resources", source=ROUTE_CONFIGS, fn=route_configurations)
@@ -224,6 +253,8 @@ def xds_listeners(db: Db, port: Port) -> Outputs:
     stream = [(of, tcp_routes(db, key)) for key, of in listeners_at(db, keys, TcpListener).items()]
     looked_up = gateway_places(db)
     http = [of if of.geo_ip_provider is not None else replace(of, geo_ip_provider=looked_up) for of in members.values()]
+    if db.get(OPTIONS, MISDIRECTED) and len(https_listeners(db, port)) > 1:
+        http = [replace(of, tls_overlaps=False) for of in http]
     gateway = listeners.OfGateway(log, gateway_tracing(db), gateway_filter_order(db), gateway_rate_limit_service(db), scheme(db))
     first = http[0] if http else stream[0][0]
     out: dict[Need, Rendered] = {(LISTENER, gateway.names.listener(first)): listeners.listener(http, filters, stream, gateway)}

@@ -53,6 +53,8 @@ OPTIONS: Table[str, Any] = Table("options")
 OPEN_SECRET = "open_secret"
 VALIDATE = "validate"
 NAMES = "names"
+MISDIRECTED = "misdirected"
+"""Whether requests that belong to another HTTPS listener of the port are refused."""
 
 
 Port = tuple[str, str, int]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import pytest
+
 from shared.core.refs import ObjectRef
 from shared.ir.tls import UpstreamTls
 from tests.unit.translator.build import ENVOY, FLEET, GATEWAY_API, Object, World, gateway, made, quickstart, route, service
@@ -66,6 +68,18 @@ def test_what_cannot_be_checked_is_not_trusted() -> None:
     answer = world.ir().http[0].routes[0].direct_response
     assert answer is not None
     assert answer.status_code == 500
+
+
+@pytest.mark.parametrize("content", ["", "not a certificate"])
+def test_an_authority_that_turns_empty_is_told_and_comes_back(content: str) -> None:
+    world = World(*quickstart(), authority(), policy())
+    assert world.condition(policy(), "Accepted") == ("True", "Accepted")
+    world.put({**authority(), "data": {"ca.crt": content}})
+    assert world.condition(policy(), "Accepted") == ("False", "NoValidCACertificate")
+    assert world.condition(policy(), "ResolvedRefs") == ("False", "InvalidCACertificateRef")
+    world.put(authority())
+    assert world.condition(policy(), "Accepted") == ("True", "Accepted")
+    assert tls_of(world) is not None
 
 
 def test_an_unknown_authority_holds_back_its_routes_and_is_named_in_time() -> None:

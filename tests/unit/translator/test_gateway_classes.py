@@ -12,6 +12,15 @@ def test_an_accepted_class_claims_the_features_in_alphabetical_order() -> None:
     assert names == sorted(set(names))
 
 
+def test_what_only_proxies_in_their_gateways_namespace_show_is_claimed_only_there() -> None:
+    class_ = gateway_class()
+
+    def claimed(**settings: bool) -> set[str]:
+        return {f["name"] for f in World(class_, **settings).status(class_, "")["supportedFeatures"]}
+
+    assert claimed(gateway_namespace_mode=True) - claimed() == {"GatewayInfrastructurePropagation"}
+
+
 def test_a_class_that_is_not_accepted_claims_nothing() -> None:
     class_ = gateway_class(parametersRef={"group": "invalid.io", "kind": "Parameters", "name": "p"})
     assert "supportedFeatures" not in World(class_).status(class_, "")

@@ -48,7 +48,7 @@ def _service_account(fleet: Fleet) -> Manifest:
 def _config_map(fleet: Fleet) -> Manifest:
     """The files through which Envoy finds, and follows, its certificate and the authority: they change without a restart."""
     data = {name: json.dumps(content) for name, content in sds_files("/certs").items()}
-    if fleet.by_namespace:
+    if fleet.by_token:
         data[TOKEN_FILE] = json.dumps(token_sds_file(TOKEN_PATH))
         data[AUTHORITY] = fleet.options.authority
     return manifest({"apiVersion": CONFIG_MAP.api_version, "kind": CONFIG_MAP.kind, "metadata": fleet.metadata(), "data": data})

@@ -49,6 +49,8 @@ class Fleet:
         self.given: dict[str, str] = dict(metadata.labels) if metadata is not None else {}
         self.annotations: dict[str, str] | None = (dict(metadata.annotations) or None) if metadata is not None else None
         self.by_namespace = options.by_namespace and bool(proxy.namespace) and OWNER_CLASS not in self.given
+        # the control plane asks all proxies for tokens, or for certificates; those of merged Gateways are no exception
+        self.by_token = options.by_namespace
         self.name = proxy.name if self.by_namespace else hashed_name(proxy.name)
         self.namespace = proxy.namespace if self.by_namespace else options.namespace
         self.cluster = f"{proxy.namespace}/{proxy.name}" if self.by_namespace else proxy.name

@@ -62,7 +62,7 @@ def template(fleet: Fleet, asked: JSON, *, init: bool) -> JSON:
 def envoy(fleet: Fleet, container: JSON) -> JSON:
     stats = [{"name": "metrics", "containerPort": STATS_PORT, "protocol": "TCP"}] if prometheus(fleet) else []
     mounts: list[JSON] = [{"name": "certs", "mountPath": "/certs", "readOnly": True}, {"name": "sds", "mountPath": "/sds"}]
-    if fleet.by_namespace:
+    if fleet.by_token:
         mounts.append({"name": "sa-token", "mountPath": TOKEN_FOLDER, "readOnly": True})
     return {
         "name": "envoy",
@@ -154,9 +154,9 @@ def _environment() -> list[JSON]:
 
 
 def _volumes(fleet: Fleet) -> list[JSON]:
-    files = (TRUSTED_CA_FILE, TOKEN_FILE if fleet.by_namespace else CERTIFICATE_FILE)
+    files = (TRUSTED_CA_FILE, TOKEN_FILE if fleet.by_token else CERTIFICATE_FILE)
     sds = {"name": "sds", "configMap": _of_config_map(fleet, files)}
-    if not fleet.by_namespace:
+    if not fleet.by_token:
         return [{"name": "certs", "secret": {"secretName": SECRET, "defaultMode": _READABLE}}, sds]
     token = {"path": "sa-token", "audience": fleet.options.control_plane, "expirationSeconds": 3600}
     return [

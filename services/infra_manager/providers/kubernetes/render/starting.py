@@ -63,7 +63,7 @@ def bootstrap(fleet: Fleet, container: JSON) -> str:
             matches=tuple((m.get("type") or "Exact", m["value"]) for m in metrics.get("matches") or ()),
             max_heap_bytes=_max_heap(container),
             sinks=usable(fleet.proxy.resolved_metric_sinks),
-            by_token=fleet.by_namespace,
+            by_token=fleet.by_token,
         )
     )
     try:
