@@ -29,6 +29,7 @@ from shared.bus.table import read_all
 from shared.runtime.config import EnvoyGateway
 from shared.runtime.settings import SERVICES
 from shared.testing.nats import NatsServer
+from shared.testing.servers import http_server
 from shared.testing.wait import until
 
 
@@ -256,18 +257,8 @@ spec:
 async def echo(name: str) -> AsyncIterator[int]:
     """A backend that answers with its name; gives its port."""
 
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(text=name)
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+    async with http_server(lambda _: web.Response(text=name)) as port:
+        yield port
 
 
 class Traffic:

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from services.cli.certgen import certificates
+from shared.testing.servers import grpc_server
 from shared.testing.wait import until
 from tests.integration.pipeline import Pipeline, free_port
 
@@ -71,19 +72,12 @@ async def udp_server() -> AsyncIterator[int]:
 
 
 @contextlib.asynccontextmanager
-async def grpc_server() -> AsyncIterator[int]:
+async def grpc_echo() -> AsyncIterator[int]:
     async def echo(request: bytes, _: Any) -> bytes:
         return b"grpc " + request
 
-    server = grpc.aio.server()
-    methods = {"Say": grpc.unary_unary_rpc_method_handler(echo)}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", methods),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
+    async with grpc_server("test.Echo", Say=grpc.unary_unary_rpc_method_handler(echo)) as port:
         yield port
-    finally:
-        await server.stop(0)
 
 
 def tls_context(folder: Path) -> ssl.SSLContext:
@@ -102,7 +96,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         stream_server(b"tcp ") as tcp,
         stream_server(b"tls ", tls_context(folder)) as tls,
         udp_server() as udp,
-        grpc_server() as rpc,
+        grpc_echo() as rpc,
         Pipeline(tmp_path_factory.mktemp("kinds")) as p,
     ):
         ports = {name: free_port() for name in ("tcp", "tls", "udp")}

@@ -22,6 +22,7 @@ from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import QuicEvent
 
+from shared.testing.servers import http_server
 from shared.testing.wait import until
 from tests.integration.authority import Authority, pem
 from tests.integration.pipeline import Pipeline, free_port
@@ -43,15 +44,8 @@ async def mirror() -> AsyncIterator[int]:
         headers = [[k.decode(), v.decode()] for k, v in request.raw_headers]
         return web.json_response({"path": request.raw_path, "headers": headers}, headers={"x-secret": "kept"})
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+    async with http_server(answer) as port:
+        yield port
 
 
 class World:

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
+from shared.testing.servers import grpc_server
 from shared.testing.wait import until
 from shared.xds.message import decode, encode
 from tests.integration.conftest import Running
@@ -76,15 +77,8 @@ async def authorization() -> AsyncIterator[int]:
         code = 0 if headers.get("authorization") == "Bearer good" else 7
         return encode("envoy.service.auth.v3.CheckResponse", {"status": {"code": code}})
 
-    server = grpc.aio.server()
-    methods = {"Check": grpc.unary_unary_rpc_method_handler(check)}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("envoy.service.auth.v3.Authorization", methods),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
+    async with grpc_server("envoy.service.auth.v3.Authorization", Check=grpc.unary_unary_rpc_method_handler(check)) as port:
         yield port
-    finally:
-        await server.stop(0)
 
 
 def programmed(p: Pipeline, name: str) -> tuple[str, str, str]:

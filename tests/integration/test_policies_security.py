@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
-import inspect
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -22,6 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from shared.runtime.config import EnvoyGateway, ExtensionApis
+from shared.testing.servers import grpc_server, http_server
 from shared.testing.wait import until
 from shared.xds.message import decode, encode
 from tests.integration.conftest import Running
@@ -31,7 +30,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GATEWAY = "gateway.networking.k8s.io"
 AUTH, PROC = "envoy.service.auth.v3", "envoy.service.ext_proc.v3"
-Handler = Callable[[web.Request], web.Response | Awaitable[web.Response]]
 
 
 def b64url(data: bytes) -> str:
@@ -53,35 +51,6 @@ class Issuer:
         said = {"iss": "https://issuer.example.com", "sub": "joe", "exp": int(time.time()) + 600} | claims
         signed = ".".join(b64url(json.dumps(part).encode()) for part in ({"alg": "RS256", "kid": "k", "typ": "JWT"}, said))
         return f"{signed}.{b64url(self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
-
-
-@contextlib.asynccontextmanager
-async def http_server(handler: Handler) -> AsyncIterator[int]:
-    async def answer(request: web.Request) -> web.Response:
-        made = handler(request)
-        return await made if inspect.isawaitable(made) else made
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
-
-
-@contextlib.asynccontextmanager
-async def grpc_server(service: str, **methods: Any) -> AsyncIterator[int]:
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield port
-    finally:
-        await server.stop(0)
 
 
 class Around:

@@ -15,6 +15,7 @@ import pytest_asyncio
 import yaml
 from aiohttp import web
 
+from shared.testing.servers import http_server
 from shared.testing.wait import until
 from tests.integration.conftest import Running
 from tests.integration.pipeline import Pipeline
@@ -53,18 +54,12 @@ class Backend:
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Backend]:
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self.answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.port = runner.addresses[0][1]
-        try:
-            yield self
-        finally:
-            for event in self.held.values():
-                event.set()
-            await runner.cleanup()
+        async with http_server(self.answer) as self.port:
+            try:
+                yield self
+            finally:
+                for event in self.held.values():
+                    event.set()
 
 
 class Around:

@@ -8,7 +8,6 @@ bootstrap is written.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ import structlog
 
 from services.infra_manager.providers.host import render as host
 from services.infra_manager.providers.host.render import HostOptions
+from services.infra_manager.reports import Reports
 from shared.bootstrap.default import sds_files
 from shared.core.refs import GatewayRef
 from shared.ir.infra import Infra
@@ -37,7 +37,7 @@ class ExternalInfrastructure:
         self._cert_dir = settings.cert_dir / "envoy" if settings.cert_dir and not settings.xds_plaintext else None
         sds_dir = str(self._folder / "sds") if self._cert_dir else ""
         self._options = HostOptions(envoy="envoy", xds_host=settings.xds_host, xds_port=settings.xds_port, sds_dir=sds_dir)
-        self._changes: asyncio.Queue[tuple[GatewayRef, InfraStatus | None]] = asyncio.Queue()
+        self._reports = Reports()
 
     async def open(self) -> frozenset[GatewayRef]:
         (self._folder / "sds").mkdir(parents=True, exist_ok=True)
@@ -62,14 +62,14 @@ class ExternalInfrastructure:
         if not path.exists() or path.read_text() != plan.bootstrap:
             _replace(path, plan.bootstrap)
             log.info("bootstrap_written", gateway=str(gateway), path=str(path))
-        self._changes.put_nowait((gateway, InfraStatus(addresses=plan.addresses, ready=True, replicas=1)))
+        self._reports.tell(gateway, InfraStatus(addresses=plan.addresses, ready=True, replicas=1))
 
     async def remove(self, gateway: GatewayRef) -> None:
         self._path(gateway).unlink(missing_ok=True)
-        self._changes.put_nowait((gateway, None))
+        self._reports.tell(gateway, None)
 
     async def observe(self) -> tuple[GatewayRef, InfraStatus | None]:
-        return await self._changes.get()
+        return await self._reports.next()
 
     async def close(self) -> None:
         return

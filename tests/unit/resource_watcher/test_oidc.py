@@ -12,6 +12,7 @@ from aiohttp import web
 
 from services.resource_watcher.facts import oidc
 from services.resource_watcher.facts.answering import Unanswered
+from shared.testing.servers import http_server
 
 DOCUMENT = {"authorization_endpoint": "https://idp/auth", "token_endpoint": "https://idp/token", "issuer": "x", "jwks_uri": "y"}
 
@@ -20,18 +21,12 @@ DOCUMENT = {"authorization_endpoint": "https://idp/auth", "token_endpoint": "htt
 async def provider(body: Any, status: int = 200) -> AsyncIterator[str]:
     """Its issuer's URL."""
 
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(text=body if isinstance(body, str) else json.dumps(body), status=status)
+    def answer(request: web.Request) -> web.Response:
+        here = request.path == "/realm/.well-known/openid-configuration"
+        return web.Response(text=body if isinstance(body, str) else json.dumps(body), status=status if here else 410)
 
-    app = web.Application()
-    app.router.add_get("/realm/.well-known/openid-configuration", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/realm"
-    finally:
-        await runner.cleanup()
+    async with http_server(answer) as port:
+        yield f"http://127.0.0.1:{port}/realm"
 
 
 @pytest.mark.parametrize("slash", ["", "/"])

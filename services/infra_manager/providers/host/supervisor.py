@@ -17,6 +17,7 @@ from services.infra_manager.providers.host.pidfiles import FOLDER, REAPER, locke
 from services.infra_manager.providers.host.ports import claims
 from services.infra_manager.providers.host.process import EnvoyProcess
 from services.infra_manager.providers.host.render import HostOptions, ProxySpec, render
+from services.infra_manager.reports import Reports
 from shared.bootstrap.default import sds_files
 from shared.bus.waiting import end
 from shared.core import names
@@ -47,8 +48,7 @@ class HostInfrastructure:
             sds_dir=str(self._root / "sds") if self._cert_dir is not None and not settings.xds_plaintext else "",
         )
         self._fleets: dict[GatewayRef, Fleet] = {}
-        self._changes: dict[GatewayRef, InfraStatus | None] = {}
-        self._changed = asyncio.Event()
+        self._reports = Reports()
         self._reaping: asyncio.Task[None] | None = None
 
     async def open(self) -> frozenset[GatewayRef]:
@@ -87,11 +87,7 @@ class HostInfrastructure:
         self._settle()
 
     async def observe(self) -> tuple[GatewayRef, InfraStatus | None]:
-        while not self._changes:
-            self._changed.clear()
-            await self._changed.wait()
-        gateway = next(iter(self._changes))
-        return gateway, self._changes.pop(gateway)
+        return await self._reports.next()
 
     async def close(self) -> None:
         if self._reaping is not None:
@@ -121,8 +117,7 @@ class HostInfrastructure:
         if status is None:
             self._fleets.pop(gateway, None)
             self._settle()
-        self._changes[gateway] = status
-        self._changed.set()
+        self._reports.tell(gateway, status)
 
     def _write_sds(self) -> None:
         if not self._options.sds_dir or self._cert_dir is None:

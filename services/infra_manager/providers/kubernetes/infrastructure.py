@@ -16,6 +16,7 @@ from services.infra_manager.providers.kubernetes.render import rate_limit
 from services.infra_manager.providers.kubernetes.render.fleet import render
 from services.infra_manager.providers.kubernetes.render.options import OWN_IMAGE, KubeOptions
 from services.infra_manager.providers.kubernetes.render.plan import Plan
+from services.infra_manager.reports import Reports
 from shared.bus.waiting import end
 from shared.core.refs import GatewayRef
 from shared.ir.infra import Infra
@@ -71,8 +72,7 @@ class KubernetesInfrastructure:
         self._objects: Objects | None = None
         self._applier: Applier | None = None
         self._keepers: dict[GatewayRef, Keeper] = {}
-        self._changes: dict[GatewayRef, InfraStatus | None] = {}
-        self._changed = asyncio.Event()
+        self._reports = Reports()
         self._authority = settings.cert_dir / "envoy-gateway" / "ca.crt" if settings.cert_dir is not None else None
         self._rendered: dict[GatewayRef, Infra] = {}
         self._following: asyncio.Task[None] | None = None
@@ -109,11 +109,7 @@ class KubernetesInfrastructure:
         self._keeper(gateway).remove()
 
     async def observe(self) -> tuple[GatewayRef, InfraStatus | None]:
-        while not self._changes:
-            self._changed.clear()
-            await self._changed.wait()
-        gateway = next(iter(self._changes))
-        return gateway, self._changes.pop(gateway)
+        return await self._reports.next()
 
     async def close(self) -> None:
         if self._following is not None:
@@ -170,5 +166,4 @@ class KubernetesInfrastructure:
             self._keepers.pop(gateway, None)
         if gateway == RATE_LIMIT:
             return
-        self._changes[gateway] = status
-        self._changed.set()
+        self._reports.tell(gateway, status)
