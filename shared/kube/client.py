@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import socket
 from collections.abc import AsyncGenerator, Mapping
 from http import HTTPStatus
 from typing import Any, Self
@@ -20,6 +21,8 @@ APPLY, MERGE, JSON = "application/apply-patch+yaml", "application/merge-patch+js
 TIMEOUT = 30.0
 QPS, BURST = 50, 100
 GONE, CONFLICT, NOT_FOUND = 410, 409, 404
+KEEP_ALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+"""Seconds of silence before the first question, seconds between questions, and how many go unanswered."""
 
 
 class Unreachable(Exception):
@@ -127,6 +130,7 @@ class Kube:
             ) as answer:
                 if answer.status >= HTTPStatus.BAD_REQUEST:
                     raise _refusal(answer.status, await answer.read())
+                _keep_alive(answer)
                 async for line in answer.content:
                     yield line
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as e:
@@ -141,6 +145,17 @@ class Kube:
 class _Status(msgspec.Struct):
     reason: str = ""
     message: str = ""
+
+
+def _keep_alive(answer: aiohttp.ClientResponse) -> None:
+    """A watch may be silent for minutes; the network says within half a minute when nobody is there any more."""
+    found = answer.connection.transport if answer.connection is not None else None
+    if found is None or (sock := found.get_extra_info("socket")) is None:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEP_ALIVE.items():
+        if (option := getattr(socket, name, None)) is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _refusal(code: int, body: bytes) -> Refused:

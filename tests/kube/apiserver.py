@@ -122,6 +122,9 @@ class ApiServer:
         )
         self._until_ready()
 
+    def trust(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
+
     def kill(self) -> None:
         process = self._processes.pop("kube-apiserver")
         process.kill()

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -369,3 +370,11 @@ async def test_kinds_of_extension_servers_are_found_and_told_their_status(
         shown = cluster.get(f"/apis/{group}/v1/namespaces/{namespace}/{plural}/p")["status"]["ancestors"]
         assert [a["controllerName"] for a in shown] == [CONTROLLER]
     cluster.delete(f"{CRDS}/{plural}.{group}")
+
+
+async def test_a_watch_notices_when_nobody_is_there(cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection without traffic is asked for life; /proc says of each which timer runs for it."""
+    async with running(cluster, monkeypatch):
+        rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
+        timers = [row[5].partition(":")[0] for row in rows if row[2].endswith(f":{cluster.port:04X}") and row[3] == "01"]
+        assert "02" in timers, "keepalive"
