@@ -10,6 +10,7 @@ from pathlib import Path
 from services.cli import exits
 from services.cli.output import QUIET, fail
 from shared.bus.connection import Bus
+from shared.core.sealing import Sealer, SealError
 from shared.runtime import load, logs
 from shared.runtime.config import EnvoyGateway
 from shared.runtime.load import ConfigError
@@ -26,6 +27,15 @@ def configuration(config_path: Path | None, state_dir: Path) -> EnvoyGateway:
         return load.load(config_path or (left if left.exists() else None))
     except ConfigError as e:
         fail(str(e), "Mend the field, or leave the file out for the defaults.", exits.USAGE)
+
+
+def sealer(config_path: Path | None, state_dir: Path) -> Sealer:
+    """The keys that seal secret values on the bus, for a command that opens them."""
+    files = configuration(config_path, state_dir).bus.sealing_key_files
+    try:
+        return Sealer.from_files([Path(each) for each in files])
+    except (OSError, SealError, ValueError) as e:
+        fail(f"bus.sealingKeyFiles: {', '.join(files) or 'none'}: {e}", "What is sealed can be read only with the keys.", exits.USAGE)
 
 
 @asynccontextmanager

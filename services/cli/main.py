@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from services.cli import exits
-from services.cli.context import STATE_DIR, bus, configuration
+from services.cli.context import STATE_DIR, bus, configuration, sealer
 from services.cli.output import Format, emit, fail, out
 from shared.runtime.settings import SERVICES, XDS_PORT, Settings
 
@@ -93,16 +93,17 @@ def serve(
     raise typer.Exit(main(settings))
 
 
-@app.command(epilog="Examples: `headgate tap`, `headgate tap 'status.>'`, `headgate tap 'ir.xds.>' -o json | jq .subject`")
+@app.command(epilog="Examples: `headgate tap 'status.>'`, `headgate tap 'ir.xds.>' -o json | jq .subject`, `headgate tap hooks --last`")
 def tap(
-    subject: Annotated[str, typer.Argument(help="NATS subject, wildcards allowed.")] = ">",
+    subject: Annotated[str, typer.Argument(help="NATS subject, wildcards allowed; 'hooks': what extension servers are asked.")] = ">",
     output: Output = Format.text,
     last: Annotated[bool, typer.Option("--last", help="Begin with the values that are there now.")] = False,
     count: Annotated[int | None, typer.Option("-n", "--count", help="Stop after so many messages.")] = None,
     config_path: ConfigPath = None,
     state_dir: StateDir = STATE_DIR,
 ) -> None:
-    """Watch the bus live: resources, IR, statuses as they change."""
+    """Watch the bus live: resources, IR, statuses as they change; with `hooks` what extension servers are asked and answer, opened."""
+    from services.cli import hooks
     from services.cli import tap as command
 
     if not subject or any(not token or token != token.strip() or " " in token for token in subject.split(".")):
@@ -110,7 +111,10 @@ def tap(
 
     async def main() -> None:
         async with bus(config_path, state_dir) as b:
-            await command.follow(b, subject, output, last=last, count=count)
+            if subject == "hooks":
+                await hooks.follow(b, sealer(config_path, state_dir), output, last=last, count=count)
+            else:
+                await command.follow(b, subject, output, last=last, count=count)
 
     _run(main())
 

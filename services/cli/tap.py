@@ -12,7 +12,7 @@ from services.cli.output import Format, emit, out
 from shared.bus.connection import Bus
 from shared.bus.tap import Tapped, tap
 
-_COLOURS = {"resources": "cyan", "ir": "green", "status": "yellow", "wants": "magenta", "facts": "blue"}
+_COLOURS = {"resources": "cyan", "ir": "green", "status": "yellow", "wants": "magenta", "facts": "blue", "hooks": "cyan"}
 _WIDTH = 400
 
 
@@ -35,10 +35,10 @@ async def follow(bus: Bus, subject: str, form: Format, *, last: bool, count: int
 def show(message: Tapped, form: Format) -> None:
     value = decode(message.value)
     if form is not Format.text:
-        emit({"subject": message.subject, "time": _time(message.time), "headers": dict(message.headers), "value": value}, form)
+        emit({"subject": message.subject, "time": clock(message.time), "headers": dict(message.headers), "value": value}, form)
         return
     kind = message.subject.split(".", 1)[0]
-    line = Text(f"{_time(message.time)} ", style="dim")
+    line = Text(f"{clock(message.time)} ", style="dim")
     line.append(message.subject, style=_COLOURS.get(kind, "white"))
     if not message.value:
         line.append("  deleted", style="red")
@@ -58,5 +58,5 @@ def decode(value: bytes) -> Any:
         return value.decode(errors="replace")
 
 
-def _time(seconds: float) -> str:
+def clock(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S.%f")[:-3]

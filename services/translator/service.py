@@ -11,13 +11,14 @@ import structlog
 
 from services.translator.inbox import Arrived, Inbox
 from services.translator.publishing import Publishing
-from services.translator.settings import Extensions, TranslatorSettings
+from services.translator.settings import Extensions, ServerTls, TranslatorSettings
 from services.translator.translator import Outputs, Translator
 from shared.bus.connection import Bus
 from shared.core.sealing import Sealer
 from shared.features.traffic.rate_limit.ir import RateLimitService
 from shared.runtime import garbage, start, terms, trace
 from shared.runtime.config import EnvoyGateway, RateLimitSection
+from shared.runtime.extensions import ExtensionManager
 from shared.runtime.ops import Ops
 from shared.runtime.settings import Settings
 from shared.runtime.waiting import all_or_stopped
@@ -53,7 +54,20 @@ def translator_settings(config: EnvoyGateway, namespace: str, dns_domain: str = 
         extensions=Extensions(
             resources=frozenset((k.group, k.kind) for m in config.managers for k in (*m.resources, *m.backend_resources)),
             policies=frozenset((k.group, k.kind) for m in config.managers for k in m.policy_resources),
+            tls=tuple(_server_tls(m, namespace) for m in config.managers if m.service is not None and m.service.tls is not None),
         ),
+    )
+
+
+def _server_tls(manager: ExtensionManager, namespace: str) -> ServerTls:
+    assert manager.service is not None
+    assert manager.service.tls is not None
+    of = manager.service.tls
+    shown = of.client_certificate_ref
+    return ServerTls(
+        manager.label,
+        (of.certificate_ref.namespace or namespace, of.certificate_ref.name),
+        (shown.namespace or namespace, shown.name) if shown is not None else None,
     )
 
 

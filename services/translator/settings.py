@@ -14,11 +14,20 @@ from shared.features.traffic.rate_limit.ir import RateLimitService
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 
 
+class ServerTls(msgspec.Struct, frozen=True):
+    """The Secrets (namespace, name) of an extension server that is spoken to over TLS: who vouches for it, and what is shown to it."""
+
+    name: str
+    authority: tuple[str, str]
+    client: tuple[str, str] | None = None
+
+
 class Extensions(msgspec.Struct, frozen=True):
     """Kinds (group, kind) of extension servers: what routes may refer to as filters or backends, and policies."""
 
     resources: frozenset[tuple[str, str]] = frozenset()
     policies: frozenset[tuple[str, str]] = frozenset()
+    tls: tuple[ServerTls, ...] = ()
 
 
 class TranslatorSettings(msgspec.Struct, frozen=True, kw_only=True):

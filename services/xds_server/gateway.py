@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from services.xds_server.ads.outcomes import Accepted, Outcome, PutOff
 from services.xds_server.ads.stream import Limits, Stream
 from services.xds_server.ads.view import View
+from services.xds_server.hooks.plan import Answer, Ask, Server, Slot
 from services.xds_server.limits.board import Counter
 from services.xds_server.rejections import Rejections
 from services.xds_server.render.names import USUAL, Names
@@ -16,7 +17,10 @@ from services.xds_server.render.types import Need
 from services.xds_server.resources import ResourceChanges
 from services.xds_server.store import GatewayStore
 from shared.core.refs import GatewayRef
-from shared.ir.status import XdsStatus
+from shared.ir.gateway import GatewayShard
+from shared.ir.shards import GATEWAY
+from shared.ir.status import ExtensionReport, XdsStatus
+from shared.ir.unstructured import ExtensionServer
 
 
 def tag_of(incarnation: str) -> str:
@@ -27,20 +31,26 @@ def tag_of(incarnation: str) -> str:
 class GatewayState:
     """Survives the removal of its Gateway as long as a proxy is connected: a removed Gateway answers nothing."""
 
-    def __init__(self, ref: GatewayRef, open_secret: OpenSecret, limits: Limits, names: Names = USUAL) -> None:
+    def __init__(
+        self, ref: GatewayRef, open_secret: OpenSecret, limits: Limits, names: Names = USUAL, extensions: tuple[Server, ...] = ()
+    ) -> None:
         self.ref = ref
         self.view = View()
         self.streams: dict[Stream, str] = {}
         self._open_secret = open_secret
         self._limits = limits
         self._names = names
+        self._extensions = extensions
+        self.faults: Mapping[str, ExtensionReport] = {}
+        """What is wrong with extension servers, by name."""
         self._reset()
 
     def _reset(self) -> None:
-        self._store = GatewayStore(self._open_secret, names=self._names)
+        self._store = GatewayStore(self._open_secret, names=self._names, extensions=self._extensions)
         self._rejections = Rejections(self._store, str(self.ref))
         self._keys: set[str] = set()
         self._fresh = True
+        self._version, self._tag = 0, ""
 
     def update(self, version: int, incarnation: str, changed: Mapping[str, bytes | None], full: bool) -> int:
         """Takes a version's shards (`full`: all there are) and returns how many resources came out different."""
@@ -53,13 +63,53 @@ class GatewayState:
                 self._keys.add(key)
         tag = tag_of(incarnation)
         changes = self._store.apply(version, changed)
+        self._version, self._tag = version, tag
         if self._fresh:
-            self._fresh = False
-            self.view.replace(version, tag, changes)
+            self._show_first()
         else:
             self.view.apply(version, tag, changes)
         self._take(self._rejections.on_new_version())
         return sum(len(c.upserts) + len(c.removals) for c in changes.values())
+
+    def _show_first(self) -> None:
+        """Proxies have something from before: they are shown nothing of a Gateway until its extension servers have been asked."""
+        if not self._store.asks():
+            self._fresh = False
+            self.view.replace(self._version, self._tag, self._store.everything())
+
+    def asks(self) -> frozenset[Ask]:
+        """Questions to extension servers that nobody has answered."""
+        return self._store.asks()
+
+    def asking(self, ask: Ask) -> bool:
+        """Whether an answer is still of use, given already or not."""
+        return self._store.asking(ask)
+
+    def wanted(self) -> frozenset[Slot]:
+        """What servers are asked about, answered or not."""
+        return self._store.wanted()
+
+    def renew(self) -> None:
+        """Another replica asks extension servers, about the latest state."""
+        self._store.renew()
+
+    def request_of(self, ask: Ask) -> bytes:
+        """What an open question sends."""
+        return self._store.request_of(ask)
+
+    def answer(self, answers: Mapping[Ask, Answer]) -> bool:
+        """Takes answers of extension servers; whether proxies get to see something different."""
+        changes = self._store.answer(answers)
+        if self._fresh:
+            self._show_first()
+            return not self._fresh
+        return self._take(changes)
+
+    @property
+    def credentials(self) -> tuple[ExtensionServer, ...]:
+        """With what extension servers are spoken to."""
+        shard = self._store.shard(GATEWAY)
+        return shard.extension_servers if isinstance(shard, GatewayShard) else ()
 
     def moved_limits(self) -> Mapping[Counter, bytes | None]:
         """What is counted for all proxies and changed since this was last asked for."""
@@ -99,7 +149,7 @@ class GatewayState:
             self._store.accept()
 
     def _take(self, changes: ResourceChanges) -> bool:
-        if not changes:
+        if not changes or self._fresh:
             return False
         self.view.apply(self.view.version, self.view.tag, changes)
         return True
@@ -112,5 +162,10 @@ class GatewayState:
             waiting |= stream.waiting
             # a node that just connected anew has two streams for a moment
             proxies[node] = max(stream.acked_version, proxies.get(node, 0))
-        version = self.view.version if self.view.whole else 0
-        return XdsStatus(version=version, proxies=proxies, rejections=self._rejections.report(waiting), patches=self._store.patch_reports)
+        return XdsStatus(
+            version=self.view.version if self.view.whole else 0,
+            proxies=proxies,
+            rejections=self._rejections.report(waiting),
+            patches=self._store.patch_reports,
+            extensions=dict(self.faults),
+        )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from services.xds_server.derive.hooks import place_of
 from services.xds_server.render import checks
 from services.xds_server.render.types import ENDPOINT, LISTENER, MESSAGES, SECRET, Need, Rendered, digest
 from shared.core import jsonpatch, jsonpath
@@ -141,14 +142,8 @@ class _Work:
         if (fault := checks.found(MESSAGES[type_url], body)) is not None:
             raise ValueError(f"validation failed for xds resource {type_url}: {fault}")
         needs = before.needs if before is not None else ()
-        self.changed[type_url, name] = Rendered(f"{digest(body):032x}", body, needs, _place(message) if type_url == LISTENER else "")
+        self.changed[type_url, name] = Rendered(f"{digest(body):032x}", body, needs, place_of(message) if type_url == LISTENER else "")
         return type_url, name
-
-
-def _place(listener: Any) -> str:
-    """The address that a listener alone can have, written as the renderers write it."""
-    at = listener.address.socket_address
-    return f"{'udp ' if at.protocol else ''}{at.address}:{at.port_value}"
 
 
 def _well_formed(operation: JsonPatchOperation) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from services.xds_server.render.types import ENDPOINT, LISTENER, ROUTE, Need
-from services.xds_server.resources import ResourceChanges
+from services.xds_server.resources import ResourceChanges, merged
 from services.xds_server.store import GatewayStore
 from shared.core import names
 from shared.ir.gateway import GatewayShard
@@ -112,10 +112,10 @@ class Rejections:
         changes = self._store.quarantine(held, bare=(held - self._guilty.keys()) | self._bare if trial.bare else self._bare)
         content = self._store.content(trial.need)
         if content is None or self._accepted.get(trial.need) == content:
-            return _merged(changes, self._passed(trial))
+            return merged(changes, self._passed(trial))
         if (trial.need, content) in self._refused:
             # no proxy is asked the same twice
-            return _merged(changes, self._failed(trial))
+            return merged(changes, self._failed(trial))
         return changes
 
     def _passed(self, trial: Trial) -> ResourceChanges:
@@ -192,15 +192,3 @@ def _object(kind: str, namespace: str, name: str) -> str:
 def _halves(group: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     middle = (len(group) + 1) // 2
     return tuple(h for h in (group[:middle], group[middle:]) if h)
-
-
-def _merged(first: ResourceChanges, second: ResourceChanges) -> ResourceChanges:
-    """Both changes, the second after the first."""
-    out = dict(first)
-    for type_url, later in second.items():
-        if type_url not in out:
-            out[type_url] = later
-            continue
-        upserts = {n: r for n, r in out[type_url].upserts.items() if n not in later.removals} | later.upserts
-        out[type_url] = later._replace(upserts=upserts, removals=(out[type_url].removals - set(later.upserts)) | later.removals)
-    return out

@@ -45,3 +45,15 @@ def changes(of: Iterable[tuple[Need, Rendered | None]]) -> ResourceChanges:
         else:
             found.upserts[name] = resource(type_url, name, content)
     return out
+
+
+def merged(first: ResourceChanges, second: ResourceChanges) -> ResourceChanges:
+    """Both changes, the second after the first."""
+    out = dict(first)
+    for type_url, later in second.items():
+        if type_url not in out:
+            out[type_url] = later
+            continue
+        upserts = {n: r for n, r in out[type_url].upserts.items() if n not in later.removals} | later.upserts
+        out[type_url] = later._replace(upserts=upserts, removals=(out[type_url].removals - set(later.upserts)) | later.removals)
+    return out

@@ -18,6 +18,8 @@ from services.xds_server.ads.messages import Node, delta_request, delta_response
 from services.xds_server.ads.outcomes import Accepted
 from services.xds_server.ads.stream import Limits, Stream
 from services.xds_server.gateway import GatewayState
+from services.xds_server.hooks.asker import Asker
+from services.xds_server.hooks.plan import Answer, Ask, Server
 from services.xds_server.limits.board import Board
 from services.xds_server.listening import bind
 from services.xds_server.proof import refusal, token_of
@@ -48,8 +50,12 @@ def gateway_of(node: Node) -> GatewayRef:
 class XdsServer:
     """Serves ADS for all Gateways. Everything but `serve` is synchronous and belongs to the event loop's thread."""
 
-    def __init__(self, settings: XdsSettings, open_secret: OpenSecret, prove: Prove | None = None) -> None:
-        """`prove`: proxies show tokens of their service accounts in place of certificates."""
+    def __init__(
+        self, settings: XdsSettings, open_secret: OpenSecret, prove: Prove | None = None, extensions: tuple[Server, ...] = ()
+    ) -> None:
+        """`prove`: proxies show tokens of their service accounts in place of certificates. `extensions`: who is asked by `use`'s asker."""
+        self._extensions = extensions
+        self._asker: Asker | None = None
         self._settings = settings
         self._prove = prove
         self._open_secret = open_secret
@@ -77,9 +83,34 @@ class XdsServer:
         metrics.RENDER_SECONDS.observe(time.perf_counter() - begin)
         metrics.SNAPSHOT_CREATE.labels("success").inc()
         log.debug("version rendered", gateway=str(gateway), version=version, shards=len(changed), resources=count)
+        self._ask(state)
         self._wake(state)
         if limits_moved:
             self._on_limits()
+
+    def use(self, asker: Asker) -> None:
+        """From now on extension servers are asked."""
+        self._asker = asker
+        asker.on_answers(self._answer)
+
+    def _ask(self, state: GatewayState) -> bool:
+        """Hands over the questions that rendering has raised; whether answers that are known already change what proxies see.
+
+        They may raise further questions.
+        """
+        moved = False
+        while self._asker is not None and (found := self._asker.look(state)):
+            moved |= state.answer(found)
+        return moved
+
+    def _answer(self, gateway: GatewayRef, answers: Mapping[Ask, Answer]) -> None:
+        state = self._gateways.get(gateway)
+        if state is None:
+            return
+        moved = state.answer(answers)
+        if self._ask(state) or moved:
+            self._wake(state)
+        self._report(gateway)
 
     def remove(self, gateway: GatewayRef) -> None:
         """The Gateway is gone: its proxies, if there are any, keep what they have."""
@@ -87,6 +118,8 @@ class XdsServer:
         if state is None:
             return
         state.remove()
+        if self._asker is not None:
+            self._asker.remove(gateway)
         if self.limits.remove(gateway):
             self._on_limits()
         self._report(gateway)
@@ -248,7 +281,9 @@ class XdsServer:
     def _state(self, gateway: GatewayRef) -> GatewayState:
         state = self._gateways.get(gateway)
         if state is None:
-            state = self._gateways[gateway] = GatewayState(gateway, self._open_secret, self._limits, Names(self._settings.names_by_port))
+            state = self._gateways[gateway] = GatewayState(
+                gateway, self._open_secret, self._limits, Names(self._settings.names_by_port), self._extensions
+            )
         return state
 
     def _forget(self, state: GatewayState) -> None:

@@ -8,6 +8,9 @@ import time
 import msgspec
 import structlog
 
+from services.xds_server.hooks.asker import Asker
+from services.xds_server.hooks.client import Client
+from services.xds_server.hooks.plan import Server
 from services.xds_server.limits.server import LimitServer
 from services.xds_server.server import XdsServer
 from services.xds_server.settings import XdsSettings
@@ -16,9 +19,12 @@ from shared.bus.snapshot import SnapshotReader
 from shared.bus.table import TableWriter
 from shared.core import durations, names
 from shared.core.accounts import Prove
+from shared.core.digest import digest
 from shared.core.refs import GatewayRef
+from shared.extension.protocol import INCLUDED
 from shared.ir.status import XdsStatus
 from shared.runtime import garbage, start
+from shared.runtime.config import EnvoyGateway
 from shared.runtime.ops import Ops
 from shared.runtime.settings import Settings
 from shared.runtime.terms import connected
@@ -79,10 +85,28 @@ def xds_settings(settings: Settings) -> XdsSettings:
     )
 
 
+def extension_servers(config: EnvoyGateway) -> tuple[Server, ...]:
+    """Who is asked, and about what, in the order of the configuration. One without hooks has nothing to say."""
+    return tuple(
+        Server(
+            name=each.label,
+            hooks=each.asked,
+            fail_open=each.fail_open,
+            resources=frozenset((k.group, k.kind) for k in (*each.resources, *each.backend_resources)),
+            policies=frozenset((k.group, k.kind) for k in each.policy_resources),
+            includes=frozenset(kind for kind in INCLUDED if each.includes(kind)),  # type: ignore[arg-type]
+            generation=digest(msgspec.json.encode(each))[:16],
+        )
+        for each in config.managers
+        if each.asked
+    )
+
+
 async def run(settings: Settings, ops: Ops, stop: asyncio.Event, prove: Prove | None = None) -> None:
     """`prove`: proxies show tokens in place of certificates."""
     sealer = start.sealer(settings)
-    server = XdsServer(xds_settings(settings), sealer.open, prove)
+    extensions = extension_servers(settings.config)
+    server = XdsServer(xds_settings(settings), sealer.open, prove, extensions)
     try:
         bus = await connected(settings, ops, stop)
     except Stopped:
@@ -91,6 +115,12 @@ async def run(settings: Settings, ops: Ops, stop: asyncio.Event, prove: Prove | 
     server.on_status(statuses.note)
     ops.details = lambda: {"streams": server.streams}
     works = [_follow(bus, server, ops), server.serve(f"{settings.xds_host}:{settings.xds_port}", stop), statuses.publish()]
+    if extensions:
+        by_name = {each.name: each for each in extensions}
+        clients = {m.label: Client(m, by_name[m.label], sealer.open) for m in settings.config.managers if m.label in by_name}
+        asker = Asker(bus, sealer, settings.holder, clients)
+        server.use(asker)
+        works.append(asker.run())
     if settings.config.rate_limit is not None:
         limits = LimitServer(xds_settings(settings), server.limits)
         server.on_limits(limits.changed)

@@ -11,15 +11,19 @@ from typing import Any
 import msgspec
 
 from services.xds_server.derive import outputs
+from services.xds_server.derive.hooks import ANSWERS, SERVERS, given, keys
 from services.xds_server.derive.listeners import ROUTE_CONFIGS, shard_faults
 from services.xds_server.derive.routes import ROUTE_OUTPUTS, RouteKey, refused
 from services.xds_server.derive.tables import MISDIRECTED, NAMES, OPEN_SECRET, OPTIONS, TABLES, VALIDATE, listener_of
+from services.xds_server.hooks.plan import Answer, Ask, Given, Server, Slot
+from services.xds_server.hooks.translation import Translation
 from services.xds_server.limits.board import Counter
 from services.xds_server.patching import Patches
 from services.xds_server.render.names import USUAL, Names
 from services.xds_server.render.tls import OpenSecret
-from services.xds_server.render.types import LISTENER, ROUTE, Need, Rendered
-from services.xds_server.resources import Resource, ResourceChanges, changes, resource
+from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Need, Rendered
+from services.xds_server.resources import Resource, ResourceChanges, changes, merged, resource
+from shared.extension.protocol import TRANSLATION
 from shared.incremental import ABSENT, Db
 from shared.ir.gateway import GatewayShard
 from shared.ir.http import HttpListener, HttpRouteShard
@@ -31,6 +35,7 @@ from shared.ir.tcp import TcpListener
 from shared.ir.udp import UdpListener
 
 Row = Shard | None
+_SPARE_ANSWERS = 64
 LISTENER_KINDS = (HttpListener, TcpListener, UdpListener)
 
 
@@ -38,13 +43,25 @@ class GatewayStore:
     """Shards of one Gateway -> resources. `validate` checks rendered parts, which costs a little for each route; `misdirected`: what
     belongs to another HTTPS listener of a port is refused."""
 
-    def __init__(self, open_secret: OpenSecret, *, validate: bool = True, names: Names = USUAL, misdirected: bool = True) -> None:
+    def __init__(
+        self,
+        open_secret: OpenSecret,
+        *,
+        validate: bool = True,
+        names: Names = USUAL,
+        misdirected: bool = True,
+        extensions: tuple[Server, ...] = (),
+    ) -> None:
         self._db = Db(outputs=(*outputs.ALL, ROUTE_OUTPUTS))
-        self._db.apply({OPTIONS: {OPEN_SECRET: open_secret, VALIDATE: validate, NAMES: names, MISDIRECTED: misdirected}})
+        options = {OPEN_SECRET: open_secret, VALIDATE: validate, NAMES: names, MISDIRECTED: misdirected, SERVERS: extensions}
+        self._db.apply({OPTIONS: options})
         self._shards: dict[str, Shard] = {}
         self._before: dict[str, Row] = {}
         self._quarantine: dict[str, bool] = {}
-        self._resources: dict[Need, Rendered] = {}
+        self._translation = Translation(extensions)
+        self._held: set[Need] = set()
+        self._answered: set[Ask] = set()
+        self._most_answered = _SPARE_ANSWERS
         self._patches = Patches()
         self._problems: dict[str, tuple[str, ...]] = {}
         self._unreadable: dict[str, str] = {}
@@ -130,7 +147,7 @@ class GatewayStore:
 
     def content(self, need: Need) -> str | None:
         """The version of a resource's content as it is now; None where there is no such resource."""
-        found = self._resources.get(need)
+        found = self._translation.shown.get(need)
         return found.version if found is not None else None
 
     def quarantine(self, keys: Iterable[str], *, bare: Iterable[str] = ()) -> ResourceChanges:
@@ -147,7 +164,7 @@ class GatewayStore:
 
     def __len__(self) -> int:
         """How many resources there are."""
-        return len(self._resources)
+        return len(self._translation.shown)
 
     @property
     def quarantined(self) -> frozenset[str]:
@@ -181,6 +198,9 @@ class GatewayStore:
             elif kind is PatchShard:
                 patches[key] = row if isinstance(row, PatchShard) else None
         self._db.apply(tables)
+        return self._settled(patches)
+
+    def _settled(self, patches: Mapping[str, PatchShard | None]) -> ResourceChanges:
         self._db.settle()
         moved: dict[Need, Rendered | None] = {}
         for collection in reversed(outputs.ALL):
@@ -196,17 +216,79 @@ class GatewayStore:
                 self._problems.pop(out_key.of, None)
             else:
                 self._problems[out_key.of] = new
+        moved = {need: self._current(need) for need in self._held} | moved
         self._patches.take(patches)
         out: dict[Need, Rendered | None] = {}
         for need, new in self._patches.over(moved, self._current, anew=bool(patches)).items():
-            if new != self._resources.get(need):
+            if new != self._translation.rendered.get(need):
                 out[need] = new
-        for need, content in out.items():
-            if content is None:
-                del self._resources[need]
-            else:
-                self._resources[need] = content
-        return changes(sorted(out.items(), key=lambda item: item[0]))
+        self._held = self._too_early(out)
+        settled = not self._db.unanswered(ANSWERS)
+        shown = self._translation.move({n: r for n, r in out.items() if n not in self._held}, self._attached(), settled)
+        return changes(sorted(shown.items(), key=lambda item: item[0]))
+
+    def _too_early(self, out: Mapping[Need, Rendered | None]) -> set[Need]:
+        """While extension servers are asked: what others still lead to does not go, and what leads to clusters waits for these."""
+        if not self._db.unanswered(ANSWERS):
+            return set()
+        clusters = any(self._db.pending(each) for each in outputs.BY_TYPE[CLUSTER])
+        gone = {need for need, new in out.items() if new is None and need[0] in (CLUSTER, ENDPOINT, SECRET)}
+        return gone | ({need for need in out if need[0] in (LISTENER, ROUTE)} if clusters else set())
+
+    def _attached(self) -> tuple[Given, ...]:
+        """The policies that the Gateway's extension servers are told of."""
+        shard = self._shards.get(GATEWAY)
+        return given(self._db, keys(shard.extension_server_policies)) if isinstance(shard, GatewayShard) else ()
+
+    # extension servers
+
+    def asks(self) -> frozenset[Ask]:
+        """Questions to extension servers that nobody has answered."""
+        found = self._db.unanswered(ANSWERS)
+        open = self._translation.open
+        return found | {open} if open is not None else found
+
+    def asking(self, ask: Ask) -> bool:
+        """Whether the answer is still of use, given already or not."""
+        return self._translation.open == ask or self._db.wanted(ANSWERS, ask)
+
+    def wanted(self) -> frozenset[Slot]:
+        """What servers are asked about, answered or not."""
+        open = self._translation.slots
+        return open | {ask.slot for table, ask in self._db.wants() if table is ANSWERS}
+
+    def renew(self) -> None:
+        """Another replica asks: of what takes the whole Gateway, only the latest state counts."""
+        self._translation.renew()
+
+    def request_of(self, ask: Ask) -> bytes:
+        """What an open question sends."""
+        return self._translation.request() if ask.hook == TRANSLATION else ask.request
+
+    def answer(self, answers: Mapping[Ask, Answer]) -> ResourceChanges:
+        """Takes answers, and returns the resources that came out different."""
+        moves: dict[Need, Rendered | None] = {}
+        for ask, answer in answers.items():
+            if ask.hook == TRANSLATION:
+                moves |= self._translation.answer(ask, answer)
+        rows = {ask: answer for ask, answer in answers.items() if self._db.wanted(ANSWERS, ask)}
+        self._db.apply({ANSWERS: rows})
+        self._answered.update(rows)
+        if len(self._answered) > self._most_answered:
+            self._forget_answers()
+        first = changes(sorted(moves.items(), key=lambda item: item[0]))
+        return merged(first, self._settled({})) if rows else first
+
+    def _forget_answers(self) -> None:
+        """Answers to what nobody asks any more."""
+        wanted = {ask for table, ask in self._db.wants() if table is ANSWERS}
+        self._db.apply({ANSWERS: dict.fromkeys(self._answered - wanted)})
+        self._answered &= wanted
+        self._most_answered = 2 * len(self._answered) + _SPARE_ANSWERS
+
+    def everything(self) -> ResourceChanges:
+        """All resources as changes."""
+        return changes(sorted(self._translation.shown.items()))
 
     def _current(self, need: Need) -> Rendered | None:
         for collection in outputs.BY_TYPE[need[0]]:
@@ -218,7 +300,7 @@ class GatewayStore:
     def snapshot(self) -> dict[str, dict[str, Resource]]:
         """All resources, by type URL and name."""
         out: dict[str, dict[str, Resource]] = {}
-        for (type_url, name), content in self._resources.items():
+        for (type_url, name), content in self._translation.shown.items():
             out.setdefault(type_url, {})[name] = resource(type_url, name, content)
         return out
 

@@ -41,7 +41,7 @@ TABLE: Mapping[str, Row] = {
         leases=("translator-0",),
         purges=(IR.name,),
     ),
-    "xds-server": Row(reads=("ir.xds.>",), writes=("status.xds.>",)),
+    "xds-server": Row(reads=("ir.xds.>", "hooks.>"), writes=("status.xds.>", "hooks.>"), leases=("extensions.>",)),
     "infra-manager": Row(reads=("ir.infra.>",), writes=("status.infra.>",), leases=("infra-manager",)),
     # `headgate status`, `tap`, `history`, `diff`: looks at everything, changes nothing
     "cli": Row(reads=tuple(subject for stream in STREAMS for subject in stream.subjects)),

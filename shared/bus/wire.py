@@ -58,10 +58,12 @@ IR = StreamSpec("IR", ("ir.>",), per_subject=HISTORY)
 STATUS = StreamSpec("STATUS", ("status.>",), marker_ttl=3600)
 FACTS = StreamSpec("FACTS", ("facts.>",))
 WANTS = StreamSpec("WANTS", ("wants.>",))
+HOOKS = StreamSpec("HOOKS", ("hooks.>",))
+"""What extension servers last answered, by what it is about."""
 LEASES = StreamSpec("KV_LEASES", ("$KV.LEASES.>",))
 """A NATS KV bucket (`nats kv get LEASES <name>` reads it)."""
 
-STREAMS = (RESOURCES, IR, STATUS, FACTS, WANTS, LEASES)
+STREAMS = (RESOURCES, IR, STATUS, FACTS, WANTS, HOOKS, LEASES)
 _BY_TOKEN = {s.subjects[0].split(".", 1)[0]: s for s in STREAMS}
 
 

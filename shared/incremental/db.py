@@ -47,6 +47,7 @@ class Db:
         rows = self._table(table)
         self._graph.record(rows.row_cell(key))
         if rows.unknown(key):
+            rows.unanswered.add(key)
             raise Pending(table.name, key)
         found: R | None = rows.data.get(key)
         return found
@@ -114,6 +115,16 @@ class Db:
     def wants(self) -> frozenset[tuple[Table[Any, Any], Any]]:
         """The wanted tables' keys that something reads."""
         return frozenset((t, k) for t, rows in self._rows.items() if t.wanted for k, cell in rows.cells.items() if cell.readers)
+
+    def unanswered(self, table: Table[K, Any]) -> frozenset[K]:
+        """The keys of a wanted table that something reads and that nobody has answered; costs what they are, not what is wanted."""
+        found: frozenset[Any] = frozenset(self._table(table).unanswered)
+        return found
+
+    def wanted(self, table: Table[K, Any], key: K) -> bool:
+        """Whether something reads that row."""
+        cell = self._table(table).cells.get(key)
+        return cell is not None and bool(cell.readers)
 
     @property
     def evaluations(self) -> Counter[str]:

@@ -20,12 +20,15 @@ class Rows:
         self.membership = Cell()
         self.dependents: list[Collecting] = []
         self._absent: set[Hashable] = set()
+        self.unanswered: set[Hashable] = set()
+        """Keys that something read while they were unknown, and that nobody has answered."""
         self._graph = graph
         self._index: dict[Index[Any, Any], dict[Hashable, set[Any]]] = {i: {} for i in table.indexes}
         self._index_cells: dict[tuple[Index[Any, Any], Hashable], Cell] = {}
 
     def apply(self, rows: Mapping[Any, Any]) -> None:
         for key, new in rows.items():
+            self.unanswered.discard(key)
             old = self.data.get(key)
             if new is None and old is None:
                 if self.table.wanted and key not in self._absent:
@@ -73,6 +76,7 @@ class Rows:
     def forget(self, key: Hashable) -> None:
         """Nothing wants the row any more: should it be wanted again, its absence must be told anew."""
         self._absent.discard(key)
+        self.unanswered.discard(key)
 
     def unknown(self, key: Hashable) -> bool:
         return self.table.wanted and key not in self.data and key not in self._absent

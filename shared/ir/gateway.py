@@ -13,7 +13,7 @@ from shared.ir.tcp import TcpListener
 from shared.ir.telemetry import AlsAccessLog, FilterPosition, HealthCheckLog, OpenTelemetryAccessLog, Tracing
 from shared.ir.tls import TlsCertificate
 from shared.ir.udp import UdpListener
-from shared.ir.unstructured import Refs
+from shared.ir.unstructured import ExtensionServer, Refs
 
 
 class TextAccessLog(IR, frozen=True):
@@ -77,6 +77,7 @@ class GatewayShard(IR, frozen=True):
     tcp_listeners: tuple[str, ...] = ()
     udp_listeners: tuple[str, ...] = ()
     extension_server_policies: Refs = ()
+    extension_servers: tuple[ExtensionServer, ...] = ()
 
 
 class Xds(IR, frozen=True):

@@ -66,6 +66,16 @@ class PatchReport(IR, frozen=True):
     missing: tuple[str, ...] = ()
 
 
+class ExtensionReport(IR, frozen=True):
+    """What is wrong with an extension server: at most ten of the faults, each with its hook and resource.
+
+    `fail_open`: what it was asked about goes out unchanged; otherwise as it last was, or not at all.
+    """
+
+    faults: tuple[str, ...] = ()
+    fail_open: bool = False
+
+
 class XdsStatus(IR, frozen=True):
     """`status.xds.<ns>.<name>.<replica>`: what one xds_server replica serves and which proxies hold which version."""
 
@@ -74,3 +84,5 @@ class XdsStatus(IR, frozen=True):
     rejections: tuple[Rejection, ...] = ()
     patches: dict[str, PatchReport] = msgspec.field(default_factory=dict)
     """By `<namespace>/<name>` of the EnvoyPatchPolicy."""
+    extensions: dict[str, ExtensionReport] = msgspec.field(default_factory=dict)
+    """By name of the extension server; those that work are left out."""

@@ -23,4 +23,15 @@ class ExtensionShard(IR, frozen=True):
     object: dict[str, Any]
 
 
+class ExtensionServer(IR, frozen=True):
+    """With what an extension server is spoken to over TLS: base64 PEM, as in `ir/tls.py`; `private_key` is sealed."""
+
+    name: str
+    ca_certificate: str = ""
+    certificate: str = ""
+    private_key: str = ""
+    fault: str = ""
+    """Why it cannot be spoken to."""
+
+
 Refs = tuple[UnstructuredRef, ...]

@@ -5,6 +5,7 @@ Field names, defaults and meaning: gateway.envoyproxy.io/v1alpha1 ExtensionManag
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
@@ -141,7 +142,8 @@ class ExtensionService(Part, frozen=True):
 
 
 class ExtensionManager(Part, frozen=True):
-    """`timeout` (a Go duration) is Headgate's own: how long one answer may take, with all its attempts."""
+    """`timeout` (a Go duration) is Headgate's own: how long one answer may take, with all its attempts. So is `generation`: any text; with
+    another one everything is asked anew, for a server that would answer differently from before."""
 
     name: str = ""
     resources: tuple[GroupVersionKind, ...] = ()
@@ -152,6 +154,7 @@ class ExtensionManager(Part, frozen=True):
     fail_open: bool = False
     max_message_size: quantities.Quantity | None = None
     timeout: str | None = None
+    generation: str = ""
 
     @property
     def label(self) -> str:
@@ -210,6 +213,8 @@ def faults(one: ExtensionManager | None, several: tuple[ExtensionManager, ...] |
 
 def _of_manager(at: str, of: ExtensionManager) -> Iterator[str]:
     hooks = of.hooks.xds_translator if of.hooks is not None else None
+    if re.search(r"[\s>*]", of.name):
+        yield f"{at}.name: expected letters, digits, '-' and '.', got {of.name!r}"
     if hooks is None or not (hooks.pre or hooks.post):
         yield f"{at}.hooks.xdsTranslator: expected at least one hook"
     for field, found in (

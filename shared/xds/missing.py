@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from google.protobuf.descriptor_pb2 import (
-    DescriptorProto,
-    EnumDescriptorProto,
-    EnumValueDescriptorProto,
-    FieldDescriptorProto,
-    FileDescriptorProto,
-)
+from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto
+
+from shared.xds import extension_protocol
+from shared.xds.descriptors import enum, field
 
 
 class Additions(NamedTuple):
@@ -23,31 +20,6 @@ class Additions(NamedTuple):
     messages: tuple[DescriptorProto, ...] = ()
     imports: tuple[str, ...] = ()
     enums: Mapping[str, EnumDescriptorProto] = MappingProxyType({})
-
-
-def enum(name: str, *values: str) -> EnumDescriptorProto:
-    """Values count from 0."""
-    return EnumDescriptorProto(name=name, value=[EnumValueDescriptorProto(name=v, number=n) for n, v in enumerate(values)])
-
-
-def field(name: str, number: int, kind: str, *, repeated: bool = False, oneof: int | None = None) -> FieldDescriptorProto:
-    """`kind` is a scalar's name (`bool`, `uint32` …), a message's full name with a leading dot, or an enum's after `enum `.
-
-    `oneof` is the number of the message's oneof that the field belongs to.
-    """
-    label = FieldDescriptorProto.LABEL_REPEATED if repeated else FieldDescriptorProto.LABEL_OPTIONAL
-    made = FieldDescriptorProto(name=name, number=number, label=label)
-    if oneof is not None:
-        made.oneof_index = oneof
-    if kind.startswith("enum "):
-        made.type = FieldDescriptorProto.TYPE_ENUM
-        made.type_name = kind.removeprefix("enum ")
-    elif kind.startswith("."):
-        made.type = FieldDescriptorProto.TYPE_MESSAGE
-        made.type_name = kind
-    else:
-        made.type = FieldDescriptorProto.Type.Value("TYPE_" + kind.upper())
-    return made
 
 
 _OAUTH = "envoy.extensions.filters.http.oauth2.v3"
@@ -131,6 +103,7 @@ MISSING: dict[str, Additions] = {
 _RATE_LIMIT = ".ratelimit.config.ratelimit.v3"
 
 NEW_FILES: dict[str, FileDescriptorProto] = {
+    extension_protocol.PATH: extension_protocol.FILE,
     # the rate limit service's own, which no Python package has
     "ratelimit/config/ratelimit/v3/rls_conf.proto": FileDescriptorProto(
         name="ratelimit/config/ratelimit/v3/rls_conf.proto",

@@ -96,12 +96,11 @@ class Pipeline:
                     self._children[name].argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
                 )
 
-    def start_second(self, service: str, replica: str) -> None:
-        """Another replica of a service under its own name."""
-        argv = [
-            replica if a == service and i and self._children[service].argv[i - 1] == "--replica" else a
-            for i, a in enumerate(self._children[service].argv)
-        ]
+    def start_second(self, service: str, replica: str, **other: str) -> None:
+        """Another replica of a service under its own name; `other` options by name (xds_port for --xds-port)."""
+        argv = list(self._children[service].argv)
+        for option, value in {"replica": replica, **other}.items():
+            argv[argv.index(f"--{option.replace('_', '-')}") + 1] = value
         with (self.layout.logs / f"{replica}.log").open("ab") as log:
             self.processes[replica] = subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
 

@@ -79,7 +79,7 @@ async def test_a_service_writes_and_reads_what_is_its_own(guarded: Guarded, serv
             assert example(subject) in await read_all(bus, stream_of(subject).name, [subject])
         for key in TABLE[service].leases:
             async with asyncio.timeout(10):
-                await Lease(bus, key, service).acquire()
+                await Lease(bus, example(key), service).acquire()
 
 
 @pytest.mark.parametrize("service", list(TABLE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.translator.stages.endpoints import endpoints, key_of
 from services.translator.stages.extension_policies import of_fleet
+from services.translator.stages.extension_servers import extension_servers
 from services.translator.stages.gateways import gateway_row, members, served
 from services.translator.stages.judged import judged
 from services.translator.stages.listener_ir import KEYS, address, container_port
@@ -66,6 +67,7 @@ def gateway_shard(db: Db, fleet: GatewayRef) -> GatewayShard:
         tcp_listeners=_keys(db, fleet, "TLS", "TCP"),
         udp_listeners=_keys(db, fleet, "UDP"),
         extension_server_policies=of_fleet(db, fleet),
+        extension_servers=extension_servers(db),
     )
 
 

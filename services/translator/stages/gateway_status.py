@@ -15,7 +15,7 @@ from services.translator.stages.listener_set_status import accepted_sets
 from services.translator.stages.listener_sets import sets_of
 from services.translator.stages.proxies import effective, fleet_of
 from services.translator.stages.statuses import gateway_id, part, rejections
-from services.translator.stages.tables import FAILED, GATEWAYS, INFRA_STATUS
+from services.translator.stages.tables import FAILED, GATEWAYS, INFRA_STATUS, TROUBLED, XDS_STATUS
 from services.translator.stages.telemetry import observability
 from services.translator.stages.upstream_tls import gateway_client
 from shared.api.gateway import Gateway
@@ -24,6 +24,8 @@ from shared.incremental import Db
 from shared.ir.status import InfraStatus, StatusPart
 
 _MOST_ADDRESSES = 16
+_MOST_FAULTS = 10
+EXTENSIONS_ANSWER = "ExtensionServersAvailable"
 
 
 def gateway_status(db: Db, gateway: ObjectRef) -> Mapping[tuple[ObjectRef, str], StatusPart]:
@@ -46,6 +48,7 @@ def gateway_status(db: Db, gateway: ObjectRef) -> Mapping[tuple[ObjectRef, str],
             conditions.set("Accepted", False, "InvalidParameters", fault)
         _references(db, gateway, row, conditions)
         addresses = _programmed(db, gateway, row, conditions)
+        _extensions(db, gateway, conditions)
         if addresses:
             status["addresses"] = addresses
         status["listeners"] = [entry(db, each, row.metadata.generation) for each in listeners]
@@ -106,6 +109,15 @@ def _programmed(db: Db, gateway: ObjectRef, row: Gateway, conditions: Conditions
             text = f"Too many addresses ({len(addresses)}) have been assigned to the Gateway; only the first 16 are included in the status."
         conditions.set("Programmed", True, "Programmed", f"{text}; {found.message}" if found.message else text)
     return [{"type": _address_type(a), "value": a} for a in addresses[:_MOST_ADDRESSES]]
+
+
+def _extensions(db: Db, gateway: ObjectRef, conditions: Conditions) -> None:
+    """Which extension servers do not answer as they should, while they do not."""
+    rows = [row for key in db.keys(TROUBLED, fleet_of(db, gateway)) if (row := db.get(XDS_STATUS, key)) is not None]
+    every = ((name, report, fault) for row in rows for name, report in row.extensions.items() for fault in report.faults)
+    texts = {f"extension {name} ({'unchanged' if report.fail_open else 'kept as it was'}): {fault}" for name, report, fault in every}
+    if texts:
+        conditions.set(EXTENSIONS_ANSWER, False, "ExtensionServerFailed", "; ".join(sorted(texts)[:_MOST_FAULTS]))
 
 
 def _address_type(address: str) -> str:

@@ -136,6 +136,8 @@ CLASSES_BY_PROXY = CLASSES.index(
 )
 PATCHED = XDS_STATUS.index("by_patch_policy", lambda key, row: {(key[0], name) for name in row.patches})
 """Who has carried out an EnvoyPatchPolicy (`<namespace>/<name>`) of a fleet."""
+TROUBLED = XDS_STATUS.index("by_extension_fault", lambda key, row: {key[0]} if row.extensions else ())
+"""Whose extension servers do not answer as they should."""
 REJECTIONS = XDS_STATUS.index("by_object", lambda key, row: {(key[0], o) for r in row.rejections for o in r.objects})
 
 

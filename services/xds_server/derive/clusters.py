@@ -6,6 +6,8 @@ import contextlib
 
 from msgspec.structs import replace
 
+from services.xds_server.derive.hooks import changed_cluster, changed_endpoints, changed_listener
+from services.xds_server.derive.hooks import keys as extension_keys
 from services.xds_server.derive.listeners import listener_fault
 from services.xds_server.derive.routes import FILTERS, ROUTE_OUTPUTS, RouteKey, credential_fault, joined_stream, resolved
 from services.xds_server.derive.tables import (
@@ -50,7 +52,7 @@ from shared.features.parts.per_route import PIECE
 from shared.features.parts.xds_values import Unrenderable
 from shared.features.route.credential_injection import xds as credential_injection
 from shared.features.traffic.rate_limit import xds as rate_limit
-from shared.incremental import Collection, Db, query
+from shared.incremental import Collection, Db, Pending, query
 from shared.ir.assemble import joined, joined_setting, usable
 from shared.ir.destination import Destination, DestinationSetting
 from shared.ir.extension import ExtensionFeatures
@@ -63,9 +65,9 @@ from shared.ir.traffic import ClusterTraffic
 from shared.ir.udp import UdpListener, UdpRoute, UdpRouteShard
 
 
-def route_plans(route: HttpRoute, http1: Http1 | None) -> tuple[ClusterPlan, ...]:
-    """All clusters of one resolved route: of its destination, and of its mirrors."""
-    out = destinations.plans(route, http1)
+def route_plans(route: HttpRoute, http1: Http1 | None, named: tuple[str, ...] = ()) -> tuple[ClusterPlan, ...]:
+    """All clusters of one resolved route: of its destination, and of its mirrors. `named`: extension servers' objects."""
+    out = tuple(plan._replace(hooked=True, extensions=named) for plan in destinations.plans(route, http1))
     for mirror in route.mirrors:
         out += (ClusterPlan(mirror.destination.name, mirror.destination.settings, mirror.destination.metadata),)
     return out
@@ -105,7 +107,8 @@ def plans_of_route(db: Db, key: str) -> Plans:
         known = refs(each.destination)
         for mirror in each.mirrors:
             known |= refs(mirror.destination)
-        for plan in route_plans(resolved(db, listener_of(key), each, policy_of_clusters), http1):
+        named = extension_keys(each.extension_refs)
+        for plan in route_plans(resolved(db, listener_of(key), each, policy_of_clusters), http1, named):
             if not endpoints.addressed(plan):
                 # said with the route
                 continue
@@ -155,6 +158,7 @@ def plans_of_shared(db: Db, key: str) -> Plans:
         cluster.metadata,
         use_client_protocol=cluster.use_client_protocol,
         traffic=cluster.traffic or ClusterTraffic(),
+        hooked=True,
     )
     of = cluster.setting
     return {cluster.name: (plan, {of.name: of.endpoints_ref} if of.endpoints_ref else {})}
@@ -199,10 +203,11 @@ def with_endpoints(db: Db, plan: ClusterPlan, known: dict[str, str]) -> ClusterP
     return plan._replace(settings=tuple(fill(s) for s in plan.settings))
 
 
-def clusters(db: Db, plans: Plans) -> dict[Need, Rendered]:
-    """Clusters, and the secrets that they name."""
+def clusters(db: Db, plans: Plans, at: str = "") -> dict[Need, Rendered]:
+    """Clusters, and the secrets that they name. `at` tells them from clusters of the same name of another listener's."""
     out: dict[Need, Rendered] = {}
     metrics, health_log = gateway_metrics(db), gateway_health_log(db)
+    waiting: Pending | None = None
     for name, (plan, known) in plans.items():
         if not endpoints.addressed(plan):
             raise Unrenderable(f"cluster {name}: an endpoint without an address")
@@ -210,7 +215,14 @@ def clusters(db: Db, plans: Plans) -> dict[Need, Rendered]:
         made = destinations.cluster(plan, metrics, assignment, health_log)
         if db.get(OPTIONS, VALIDATE) and (fault := checks.found(CLUSTER_MESSAGE, made.body)) is not None:
             raise Unrenderable(f"cluster {name}: {fault}")
-        out[CLUSTER, name] = made
+        try:
+            final = changed_cluster(db, made, f"{at}{name}", plan.extensions) if plan.hooked else made
+        except Pending as e:
+            waiting = waiting or e
+            continue
+        if final is None:
+            continue
+        out[CLUSTER, name] = final
         injected = destinations.injected_by(plan)
         if injected is not None:
             out[SECRET, credential_injection.secret_name(injected)] = credential_secret(injected, opener(db))
@@ -218,16 +230,29 @@ def clusters(db: Db, plans: Plans) -> dict[Need, Rendered]:
             if setting.tls is not None:
                 out |= {(SECRET, n): s for n, s in setting_secrets(setting, opener(db)).items()}
                 out |= {(CLUSTER, n): c for n, c in other_servers(setting.tls).items()}
+    if waiting is not None:
+        raise waiting
     return out
 
 
-def assignments(db: Db, plans: Plans) -> Outputs:
+def assignments(db: Db, plans: Plans, at: str = "") -> Outputs:
     """Endpoints of the clusters that get them by EDS."""
-    return {
-        (ENDPOINT, name): rendered(ENDPOINT, endpoints.assignment(with_endpoints(db, plan, known)))
-        for name, (plan, known) in plans.items()
-        if destinations.uses_eds(plan) and endpoints.addressed(plan)
-    }
+    out: dict[Need, Rendered] = {}
+    waiting: Pending | None = None
+    for name, (plan, known) in plans.items():
+        if not destinations.uses_eds(plan) or not endpoints.addressed(plan):
+            continue
+        made = rendered(ENDPOINT, endpoints.assignment(with_endpoints(db, plan, known)))
+        try:
+            final = changed_endpoints(db, made, f"{at}{name}") if plan.hooked else made
+        except Pending as e:
+            waiting = waiting or e
+            continue
+        if final is not None:
+            out[ENDPOINT, name] = final
+    if waiting is not None:
+        raise waiting
+    return out
 
 
 def route_clusters(db: Db, key: str) -> Outputs:
@@ -240,11 +265,11 @@ def route_clusters(db: Db, key: str) -> Outputs:
         if each.security is not None:
             with contextlib.suppress(Unrenderable):
                 secrets |= generic_secrets(each.security, opener(db))
-    return clusters(db, plans_of_route(db, key)) | secrets
+    return clusters(db, plans_of_route(db, key), f"{listener_of(key)}/") | secrets
 
 
 def route_assignments(db: Db, key: str) -> Outputs:
-    return assignments(db, plans_of_route(db, key))
+    return assignments(db, plans_of_route(db, key), f"{listener_of(key)}/")
 
 
 def policy_clusters(db: Db, key: str) -> Outputs:
@@ -302,8 +327,9 @@ def gateway_resources(db: Db, key: str) -> Outputs:
         out[CLUSTER, EMPTY_CLUSTER] = empty_cluster()
     gateway = db.get(GATEWAYS, key)
     if gateway is not None and gateway.ready_listener is not None:
-        name, ready = listeners.ready_listener(gateway.ready_listener)
-        out[LISTENER, name] = ready
+        name, made = listeners.ready_listener(gateway.ready_listener)
+        ready = changed_listener(db, made, name, ())
+        out |= {(LISTENER, name): ready} if ready is not None else {}
     with contextlib.suppress(Unrenderable):
         own = own_certificate(db)
         if own is not None:

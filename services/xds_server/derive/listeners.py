@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
+from services.xds_server.derive.hooks import changed, changed_listener, keys, servers
 from services.xds_server.derive.routes import FILTERS, ROUTE_OUTPUTS, ROUTES_OF_HOST, VIRTUAL_HOST_MESSAGE, RouteKey
 from services.xds_server.derive.tables import (
     LISTENERS,
@@ -171,7 +172,13 @@ def virtual_hosts(db: Db, at: RouteKey) -> Mapping[str, Parts]:
     head = encode(VIRTUAL_HOST_MESSAGE, routes.virtual_host(place.listener, hostname, place.stats, scheme(db)))
     order = (place.position, inside.first, hostname, place.rank)
     mark = (digest(head + repr(order).encode()) + inside.digest) % MODULUS
-    data = framed(_VIRTUAL_HOSTS_FIELD, b"".join((head, *inside.data())))
+    whole: bytes | None = b"".join((head, *inside.data()))
+    if servers(db, "VirtualHost"):
+        whole = changed(db, "VirtualHost", f"{place.route_config}/{hostname}", whole or b"")
+        mark = digest((whole or b"") + repr(order).encode())
+    if whole is None:
+        return {}
+    data = framed(_VIRTUAL_HOSTS_FIELD, whole)
     return {place.route_config: Parts((Part(order, data, mark, inside.largest_body),))}
 
 
@@ -245,7 +252,8 @@ def xds_listeners(db: Db, port: Port) -> Outputs:
     if port[0] == "udp":
         datagrams = listeners_at(db, keys[:1], UdpListener)
         named = scheme(db)
-        return {(LISTENER, named.listener(of)): streams.udp_listener(of, udp_route(db, key), log, named) for key, of in datagrams.items()}
+        made = {named.listener(of): streams.udp_listener(of, udp_route(db, key), log, named) for key, of in datagrams.items()}
+        return _changed(db, port, made)
     members = listeners_at(db, keys, HttpListener)
     filters: list[Mapping[str, Fields]] = []
     for key in members:
@@ -257,10 +265,19 @@ def xds_listeners(db: Db, port: Port) -> Outputs:
         http = [replace(of, tls_overlaps=False) for of in http]
     gateway = listeners.OfGateway(log, gateway_tracing(db), gateway_filter_order(db), gateway_rate_limit_service(db), scheme(db))
     first = http[0] if http else stream[0][0]
-    out: dict[Need, Rendered] = {(LISTENER, gateway.names.listener(first)): listeners.listener(http, filters, stream, gateway)}
+    out = {gateway.names.listener(first): listeners.listener(http, filters, stream, gateway)}
     if (quic := listeners.quic_listener(http, filters, gateway)) is not None:
-        out[LISTENER, quic[0]] = quic[1]
-    return out
+        out[quic[0]] = quic[1]
+    return _changed(db, port, out)
+
+
+def _changed(db: Db, port: Port, made: Mapping[str, Rendered]) -> Outputs:
+    """Listeners as extension servers want them, told of the policies of all that is on the port, whatever it speaks."""
+    every = (key for protocol in ("tcp", "udp") for key in port_listeners(db, (protocol, *port[1:])))
+    found = (db.get(LISTENERS, key) for key in every) if servers(db, "HTTPListener") else ()
+    policies = [key for each in found if each is not None for key in keys(each.extension_refs)]
+    final = {(LISTENER, name): changed_listener(db, each, name, policies) for name, each in made.items()}
+    return {need: each for need, each in final.items() if each is not None}
 
 
 LISTENER_RESOURCES: Collection[Need, Rendered] = Collection("listener_resources", source=PORTS, fn=xds_listeners)

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec.structs import replace
 
+from services.xds_server.derive.hooks import changed_route
 from services.xds_server.derive.tables import (
     LISTENERS,
     OPTIONS,
@@ -39,7 +40,7 @@ from shared.features.route.direct_response.ir import DirectResponse
 from shared.features.route.direct_response.xds import body
 from shared.features.security.authorization import places
 from shared.features.traffic.rate_limit import service
-from shared.incremental import AnyOf, Collection, Db, fold, query
+from shared.incremental import AnyOf, Collection, Db, Pending, fold, query
 from shared.ir.assemble import answering_500, resolved_route
 from shared.ir.http import HttpListener, HttpRoute, HttpRouteShard
 from shared.ir.joining import with_policies, with_stream_policies
@@ -217,6 +218,7 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
     filters = Named()
     limited: list[HttpRoute] = []
     problems: list[str] = []
+    waiting: Pending | None = None
     for n, each in enumerate(shard.routes):
         if validate and (bad := host_fault(each.hostname)) is not None:
             problems.append(f"{each.name}: {bad}")
@@ -244,6 +246,14 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
             problems.append(f"{each.name}: an endpoint without an address")
         if data is None:
             continue
+        try:
+            data = changed_route(db, f"{listener}/{each.name}", each.hostname, data, each.extension_refs, each.extension_server_policies)
+        except Pending as e:
+            # all of a shard's routes are asked about at once
+            waiting = waiting or e
+            continue
+        if data is None:
+            continue
         for name, filter in needed.items() if fault is None else ():
             filters.setdefault(name, filter)
         if route.traffic is not None and route.traffic.rate_limit is not None and fault is None:
@@ -259,6 +269,8 @@ def route_outputs(db: Db, key: str) -> Mapping[RouteKey, RouteValue]:
         for name, chains in names.items():
             # of a rule that routes share each of them gives the same
             out[RouteKey("limit", domain, name)] = encode(DESCRIPTOR_MESSAGE, service.descriptor(name, chains))
+    if waiting is not None:
+        raise waiting
     if problems:
         out[RouteKey("problem", key)] = tuple(problems)
     return out

@@ -30,6 +30,7 @@ from shared.ir.shards import GATEWAY
 from shared.ir.tcp import TcpListener, TcpRouteShard
 from shared.ir.telemetry import FilterPosition, Tracing
 from shared.ir.udp import UdpListener, UdpRouteShard
+from shared.ir.unstructured import ExtensionShard
 from shared.xds.message import BadMessage
 
 AnyListener = HttpListener | TcpListener | UdpListener
@@ -41,6 +42,7 @@ ROUTES: Table[str, AnyRoutes] = Table("routes")
 ENDPOINTS: Table[str, EndpointsShard] = Table("endpoints")
 SHARED: Table[str, BackendCluster] = Table("shared_clusters")
 POLICIES: Table[str, PolicyShard] = Table("policies")
+EXTENSIONS: Table[str, ExtensionShard] = Table("extension_objects")
 TABLES: dict[type[IR], Table[str, Any]] = {
     GatewayShard: GATEWAYS,
     **dict.fromkeys((HttpListener, TcpListener, UdpListener), LISTENERS),
@@ -48,6 +50,7 @@ TABLES: dict[type[IR], Table[str, Any]] = {
     EndpointsShard: ENDPOINTS,
     BackendCluster: SHARED,
     PolicyShard: POLICIES,
+    ExtensionShard: EXTENSIONS,
 }
 OPTIONS: Table[str, Any] = Table("options")
 OPEN_SECRET = "open_secret"

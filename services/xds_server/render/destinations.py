@@ -53,6 +53,9 @@ class ClusterPlan(NamedTuple):
     prefer_local: bool = False
     public_host: str = ""
     """Where not empty: TLS to the host of that name, which the system's authorities vouch for."""
+    hooked: bool = False
+    """Whether extension servers may change it; `extensions` are keys of the objects that its route names."""
+    extensions: tuple[str, ...] = ()
     identity: str = ""
     """Where not empty: TLS to a service of the control plane, which sees the certificate of that name."""
 

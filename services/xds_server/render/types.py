@@ -6,6 +6,9 @@ import hashlib
 from typing import NamedTuple
 
 from shared.xds.message import TYPE_PREFIX, Fields, encode
+from shared.xds.wire import frame, framed, varint
+
+__all__ = ["frame", "framed", "varint"]
 
 LISTENER_MESSAGE = "envoy.config.listener.v3.Listener"
 ROUTE_MESSAGE = "envoy.config.route.v3.RouteConfiguration"
@@ -34,9 +37,6 @@ class Rendered(NamedTuple):
     place: str = ""
 
 
-_SMALL = tuple(bytes((n,)) for n in range(0x80))
-
-
 def digest(data: bytes) -> int:
     """A number that stands for the bytes; 128 bits, so that sums of them can stand for sets."""
     return int.from_bytes(hashlib.blake2b(data, digest_size=16).digest(), "big")
@@ -46,24 +46,3 @@ def rendered(type_url: str, fields: Fields, needs: tuple[Need, ...] = (), place:
     """The resource of that type with those fields."""
     body = encode(MESSAGES[type_url], fields)
     return Rendered(f"{digest(body):032x}", body, needs, place)
-
-
-def varint(n: int) -> bytes:
-    if n < 0x80:
-        return _SMALL[n]
-    out = bytearray()
-    while n > 0x7F:
-        out.append(n & 0x7F | 0x80)
-        n >>= 7
-    out.append(n)
-    return bytes(out)
-
-
-def frame(field: int, size: int) -> bytes:
-    """What stands before the `size` bytes of a length-delimited protobuf field."""
-    return varint(field << 3 | 2) + varint(size)
-
-
-def framed(field: int, data: bytes) -> bytes:
-    """One length-delimited protobuf field. A repeated field is the concatenation of its framed members."""
-    return frame(field, len(data)) + data

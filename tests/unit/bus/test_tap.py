@@ -13,8 +13,8 @@ from shared.bus.tap import standing
         ("ir.xds.>", [("IR", "ir.xds.>")]),
         ("ir", []),
         ("foo.>", []),
-        ("*.infra.>", [(s, f"{s.lower()}.infra.>") for s in ("RESOURCES", "FACTS", "WANTS", "IR", "STATUS")]),
-        (">", [(s, f"{s.lower()}.>") for s in ("RESOURCES", "FACTS", "WANTS", "IR", "STATUS")]),
+        ("*.infra.>", [(s, f"{s.lower()}.infra.>") for s in ("RESOURCES", "FACTS", "WANTS", "HOOKS", "IR", "STATUS")]),
+        (">", [(s, f"{s.lower()}.>") for s in ("RESOURCES", "FACTS", "WANTS", "HOOKS", "IR", "STATUS")]),
     ],
 )
 def test_wildcards_reach_every_stream_that_they_may_mean(subject: str, found: list[tuple[str, str]]) -> None:
