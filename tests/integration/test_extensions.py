@@ -291,7 +291,11 @@ async def test_absent_from_the_start(tmp_path: Path) -> None:
     server = Server(tmp_path / "server")
     async with world(tmp_path, server.config("[VirtualHost]", "timeout: 1s"), servers=[]) as w:
         await until(w.troubled, 60)
-        assert (await w.p.get("/good")).status_code == 404
+
+        async def nothing() -> bool:
+            return (await w.p.get("/good")).status_code == 404
+
+        await until(nothing, 20)
         server.start()
         try:
             await w.served("/good", x_host="ext")

@@ -159,10 +159,11 @@ class Asker:
         """Asks until there is an answer to the latest question, or nobody wants it any more."""
         pause = SHORTEST
         while at.of.asking(todo.ask):
-            ask = todo.ask
-            client = self._clients[ask.server]
+            client = self._clients[todo.ask.server]
             if client.down and not todo.fault:
                 self._failed(at, todo, client.down)
+                continue
+            ask = todo.ask
             begin = time.monotonic()
             request = at.of.request_of(ask)
             try:

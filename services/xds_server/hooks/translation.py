@@ -81,7 +81,8 @@ class Translation:
     def answer(self, given: Ask, answer: Answer) -> Moves:
         """Takes an answer; what goes out because of it.
 
-        One that is withheld leaves everything as it was; its body, the last good answer, counts only where nothing is shown yet.
+        One that is withheld leaves everything as it was. Its body, the last good answer, stands in where nothing is shown yet; the same is
+        asked again then.
         """
         if self._round is None or given != self._round.ask:
             return {}
@@ -94,6 +95,7 @@ class Translation:
             return {}
         moves = self._difference(self._round.resources)
         self._show(moves)
+        self._stale |= self._round.stood_in
         self._round = None
         self._begin()
         return moves
@@ -134,11 +136,12 @@ class _Round:
         self._left = list(servers)
         self._policies = policies
         self.resources = resources
-        self.failed = False
+        self.failed = self.stood_in = False
         self.ask: Ask | None = self._question({kind: sums.get(url, 0) for kind, url in KINDS.items()})
 
     def take(self, answer: Answer) -> None:
         server = self._left.pop(0)
+        self.stood_in |= answer.withheld
         if answer.body is not None:
             self.resources = applied(server, self.resources, answer.body)
         self.ask = self._question({kind: self._sum(url) for kind, url in KINDS.items()}) if self._left else None

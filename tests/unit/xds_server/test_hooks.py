@@ -344,6 +344,35 @@ def test_who_does_not_ask_looks_for_the_latest_state() -> None:
     assert not world.store.asking(first)
 
 
+def test_the_last_good_translation_stands_in_after_a_restart_and_the_question_stays() -> None:
+    servers = (server(TRANSLATION, name="a"), server(TRANSLATION, name="b"))
+    store = GatewayStore(b.opened, extensions=servers)
+    reply = replies(servers, store)
+    store.apply(1, b.encoded(shards()))
+    (before,) = store.asks()
+    kept = reply(before)
+    assert kept is not None
+
+    # the first server is away, and of what it gave before something has changed since
+    store = GatewayStore(b.opened, extensions=servers)
+    reply = replies(servers, store)
+    store.apply(2, b.encoded(shards(3)))
+    (first,) = store.asks()
+    assert first.digest != before.digest
+    store.answer({first: Answer(kept.body, withheld=True)})
+    (second,) = store.asks()
+    assert second.server == "b"
+    found = reply(second)
+    assert found is not None
+    store.answer({second: found})
+    assert {"a-extra", "b-extra"} <= set(shown(store, CLUSTER))
+    assert "httproute/default/r2/rule/0" not in shown(store, CLUSTER)
+    assert store.asks() == {first}, "this was never answered"
+    store.answer({first: Answer(kept.body, withheld=True)})
+    assert store.asks() == {first}
+    assert b"r2" in store.request_of(first)
+
+
 def test_the_systems_trust_store_is_nobodys_to_change() -> None:
     class Thief(Extension):
         async def translate(self, resources: Translation, context: TranslationContext) -> Translation:
