@@ -7,6 +7,7 @@ one call, and the control plane does with it what its configuration says.
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -174,6 +175,9 @@ def _credentials(tls: Tls) -> grpc.ServerCredentials:
 
 
 async def serve(extension: Extension, address: str, tls: Tls | None = None) -> None:
-    """Serves until it is cancelled."""
-    async with ExtensionServer(extension, address, tls) as server:
-        await server.ended()
+    """A program's whole work: serves until SIGTERM or SIGINT, or until it is cancelled."""
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    async with ExtensionServer(extension, address, tls):
+        await stop.wait()
