@@ -15,10 +15,10 @@ _SCHEME = "bearer "
 
 
 def token_of(metadata: Iterable[tuple[str, str | bytes]]) -> str:
-    """The bearer token of a call; "" where it brings none."""
+    """The token of a call; "" where it brings none. Envoy's credential injector sends it bare, others as `Bearer <token>`."""
     value = next((v for k, v in metadata if k == "authorization"), "")
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
-    return text[len(_SCHEME) :] if text.lower().startswith(_SCHEME) else ""
+    return text[len(_SCHEME) :] if text.lower().startswith(_SCHEME) else text
 
 
 def refusal(who: Account | None, node: str, gateway: GatewayRef, own_namespace: str) -> str | None:

@@ -28,9 +28,7 @@ def test_a_proxy_has_what_is_of_its_namespace_under_its_own_name(who: Account | 
     assert (refusal(who, "pod", gateway, SYSTEM) is None) == allowed
 
 
-@pytest.mark.parametrize(
-    ("value", "token"), [("Bearer t", "t"), ("bearer t", "t"), (b"Bearer t", "t"), ("Basic t", ""), ("", ""), ("Bearer", "")]
-)
+@pytest.mark.parametrize(("value", "token"), [("Bearer t", "t"), ("bearer t", "t"), (b"Bearer t", "t"), ("t", "t"), (b"t", "t"), ("", "")])
 def test_a_token_is_what_bears_it(value: str | bytes, token: str) -> None:
     assert token_of((("other", "Bearer x"), ("authorization", value))) == token
     assert token_of(()) == ""
