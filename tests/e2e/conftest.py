@@ -13,6 +13,7 @@ from tests.e2e.cluster import NAMESPACE, REPOSITORY, Cluster
 from tests.e2e.steady import edit
 
 CRDS = Path(os.environ.get("HEADGATE_E2E_CRDS", REPOSITORY.parent / "shared" / "crds"))
+VALUES = ("config.envoyGateway.extensionApis.enableEnvoyPatchPolicy=true", "config.envoyGateway.extensionApis.enableBackend=true")
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +34,7 @@ def cluster() -> Cluster:
 @pytest.fixture(scope="session")
 def installed(cluster: Cluster) -> Iterator[Cluster]:
     """By Helm, for all tests but those of other ways to install."""
-    cluster.install_with_helm(
-        "config.envoyGateway.extensionApis.enableEnvoyPatchPolicy=true", "config.envoyGateway.extensionApis.enableBackend=true"
-    )
+    cluster.install_with_helm(*VALUES)
     cluster.installed()
     yield cluster
     if not os.environ.get("HEADGATE_E2E_KEEP"):
