@@ -105,7 +105,7 @@ def render(ir: dict[str, Any], settings: dict[str, Any]) -> dict[str, list[dict[
     """Envoy resources in protobuf's JSON form, by aspect; raises for an IR that cannot be rendered."""
     service = RateLimitService(host=f"envoy-ratelimit.envoy-gateway-system.svc.{settings.get('dnsDomain', 'cluster.local')}", port=8081)
     xds = msgspec.convert(normal(ir), Xds)
-    # the reference takes regexes as they are, and does not look for misdirected requests (docs/adr/0016)
+    # the reference takes regexes as they are, and does not look for misdirected requests (docs/adr/0017)
     names = Names(by_port="XDSNameSchemeV2" in settings.get("runtimeFlags", ()))
     store = GatewayStore(_opened, validate=False, names=names, misdirected=False)
     given = shards(xds, service)
