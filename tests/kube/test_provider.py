@@ -13,6 +13,7 @@ import pytest
 
 from services.resource_watcher.provider import Update
 from services.resource_watcher.providers.kubernetes import KubernetesProvider
+from services.resource_watcher.providers.kubernetes.releases import FINALIZER
 from shared.core.kinds import KINDS
 from shared.core.refs import ObjectRef
 from shared.kube.client import Kube
@@ -378,3 +379,31 @@ async def test_a_watch_notices_when_nobody_is_there(cluster: ApiServer, namespac
         rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
         timers = [row[5].partition(":")[0] for row in rows if row[2].endswith(f":{cluster.port:04X}") and row[3] == "01"]
         assert "02" in timers, "keepalive"
+
+
+async def test_a_class_that_envoy_gateway_held_goes_when_no_gateway_uses_it(
+    cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.resource_watcher.providers.kubernetes.releases.LOOK_AGAIN", 0.05)
+    classes, gateways = f"/apis/{GATEWAY}/v1/gatewayclasses", f"/apis/{GATEWAY}/v1/namespaces/{namespace}/gateways"
+
+    def class_(name: str, controller: str = CONTROLLER) -> str:
+        metadata = {"name": f"{namespace}-{name}", "finalizers": ["example.com/theirs", FINALIZER]}
+        body = {"apiVersion": f"{GATEWAY}/v1", "kind": "GatewayClass", "metadata": metadata, "spec": {"controllerName": controller}}
+        cluster.apply(classes, body)
+        cluster.delete(f"{classes}/{namespace}-{name}")
+        return f"{classes}/{namespace}-{name}"
+
+    def held(path: str) -> list[str]:
+        found: list[str] = cluster.get(path)["metadata"]["finalizers"]
+        return found
+
+    spec = {"gatewayClassName": f"{namespace}-used", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}
+    cluster.apply(gateways, {"apiVersion": f"{GATEWAY}/v1", "kind": "Gateway", "metadata": {"name": "gw"}, "spec": spec})
+    async with running(cluster, monkeypatch):
+        used, unused, foreign = class_("used"), class_("unused"), class_("foreign", "example.com/other")
+        await until(lambda: held(unused) == ["example.com/theirs"])
+        assert FINALIZER in held(used)
+        cluster.delete(f"{gateways}/gw")
+        await until(lambda: held(used) == ["example.com/theirs"])
+        assert FINALIZER in held(foreign)

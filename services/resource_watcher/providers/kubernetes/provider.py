@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from services.resource_watcher.provider import Problem, Sink, Update
+from services.resource_watcher.providers.kubernetes.releases import Releases
 from services.resource_watcher.providers.kubernetes.scope import Scope
 from services.resource_watcher.providers.kubernetes.writing import StatusWriter
 from shared.core.kinds import KindInfo
@@ -42,6 +43,7 @@ class KubernetesProvider:
         self._pending: dict[ObjectRef, dict[str, Any] | None] = {}
         self._seen: dict[ObjectRef, dict[str, Any]] = {}
         self._statuses = StatusWriter(settings.config.gateway.controller_name)
+        self._releases = Releases(settings.config.gateway.controller_name)
         self._wanted: set[ObjectRef] = set()
         self._wake = asyncio.Event()
 
@@ -53,6 +55,7 @@ class KubernetesProvider:
         tasks = [asyncio.create_task(self._follow(info), name=info.kind) for info in self._kinds.values()]
         tasks.append(asyncio.create_task(self._tell(sink), name="telling"))
         tasks.append(asyncio.create_task(self._statuses.keep(self._kube), name="statuses"))
+        tasks.append(asyncio.create_task(self._releases.keep(self._kube), name="releases"))
         stopping = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait((*tasks, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -129,6 +132,7 @@ class KubernetesProvider:
                     self._pending[ref] = whole
                 continue
             self._statuses.see(ref, self._resources[info.group, info.kind], found)
+            self._releases.see(ref, self._resources[info.group, info.kind], found)
             if ref.kind == "Namespace":
                 self._see_namespace(ref.name, found)
             if self._scope.selects and ref.namespace:
