@@ -23,11 +23,29 @@ from shared.testing.ports import free_port
 ASSETS = "KUBEBUILDER_ASSETS"
 TOKEN = "headgate-tests"
 CRDS = Path(__file__).parents[3] / "shared" / "crds"
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 def assets() -> Path | None:
     folder = Path(os.environ.get(ASSETS, "/nonexistent"))
     return folder if (folder / "kube-apiserver").exists() and (folder / "etcd").exists() else None
+
+
+def definition(group: str, kind: str, plural: str, *versions: str) -> dict[str, Any]:
+    """A definition that takes anything; the first version is the one that is stored."""
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    each = {"served": True, "schema": schema, "subresources": {"status": {}}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
+            "versions": [each | {"name": v, "storage": v == versions[0]} for v in versions],
+        },
+    }
 
 
 class ApiServer:
@@ -157,11 +175,11 @@ class ApiServer:
         for file in files:
             for crd in yaml.load_all(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
                 if crd and crd.get("kind") == "CustomResourceDefinition":
-                    self.apply("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+                    self.apply(DEFINITIONS, crd)
                     names.append(crd["metadata"]["name"])
         end = time.monotonic() + 60
         while names and time.monotonic() < end:
-            found = self.http.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions").json()["items"]
+            found = self.http.get(DEFINITIONS).json()["items"]
             ready = {
                 c["metadata"]["name"]
                 for c in found
@@ -171,6 +189,14 @@ class ApiServer:
             if names:
                 time.sleep(0.1)
         assert not names, f"not established: {names}"
+
+    def uninstall(self, name: str) -> None:
+        """A definition, until it is not served any more."""
+        self.delete(f"{DEFINITIONS}/{name}")
+        end = time.monotonic() + 30
+        while self.http.get(f"{DEFINITIONS}/{name}").is_success:
+            assert time.monotonic() < end, f"{name} is still there"
+            time.sleep(0.05)
 
     def apply(self, path: str, obj: Mapping[str, Any], manager: str = "test") -> dict[str, Any]:
         """Server-side apply of one object below a collection's path."""

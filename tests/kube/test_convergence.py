@@ -18,7 +18,7 @@ from services.cli.certgen import SEALING_KEY
 from services.cli.up import plan
 from shared.runtime.config import ClientRateLimit, EnvoyGateway, KubernetesClient, KubernetesResource, ResourceProvider, Watch
 from shared.testing.wait import until
-from tests.kube.apiserver import ApiServer
+from tests.kube.apiserver import DEFINITIONS, ApiServer, definition
 from tests.kube.link import Link
 from tests.kube.pipeline import ClusterPipeline
 
@@ -151,3 +151,47 @@ async def test_what_is_changed_behind_a_broken_network_is_right_when_it_is_whole
         entries = {e["controllerName"]: e for e in p.status(GATEWAY, "HTTPRoute", "shared")["parents"]}
         assert entries["example.com/other"]["conditions"] == theirs["conditions"]
         assert len(await p.stream("RESOURCES", "resources.*.HTTPRoute.>")) == 5
+
+
+async def test_one_of_two_watchers_works_and_the_other_goes_on_when_it_is_killed(p: Writing) -> None:
+    p.put_route("before")
+    p.start("resource-watcher", "translator")
+    await all_settled(p, 60)
+    p.start_second("resource-watcher", "resource-watcher-b")
+    before = p.writes()
+    await asyncio.to_thread(p.put_route, "both")
+    await all_settled(p, 30)
+    assert p.writes() - before == 1, "only one of them writes"
+    p.kill("resource-watcher")
+    await asyncio.to_thread(p.put_route, "after")
+    await asyncio.to_thread(p.put_route, "before", timeouts={"request": "5s"})
+    await all_settled(p, 60)
+    assert p.writes() - before == 3, "and what is as it should be is not written again"
+
+
+async def test_a_kind_that_is_not_installed_costs_who_refers_to_it(p: Writing) -> None:
+    """Until it comes."""
+    group, plural = "multicluster.x-k8s.io", "serviceimports"
+    p.put_route("far", backendRefs=[{"group": group, "kind": "ServiceImport", "name": "svc", "port": 80}])
+    p.put_route("near")
+    p.start("resource-watcher", "translator")
+    await all_settled(p, 60)
+    assert (p.conditions("far")["ResolvedRefs"]["status"], p.conditions("far")["ResolvedRefs"]["reason"]) == ("False", "BackendNotFound")
+    assert p.conditions("near")["ResolvedRefs"]["status"] == "True"
+    assert [x["where"] for x in await p.problems() if "ServiceImport" in x["where"]] == [f"{group}/ServiceImport"]
+    p.cluster.apply(DEFINITIONS, definition(group, "ServiceImport", plural, "v1alpha1"))
+    try:
+        body = {"apiVersion": f"{group}/v1alpha1", "kind": "ServiceImport", "metadata": {"name": "svc"}}
+        spec = {"type": "ClusterSetIP", "ips": ["10.0.0.1"], "ports": [{"port": 80, "protocol": "TCP"}]}
+        await until(lambda: p.put(body | {"spec": spec}), 30)
+        await until(lambda: p.conditions("far")["ResolvedRefs"]["status"] == "True", 40)
+        await until_no_problem(p, "ServiceImport")
+    finally:
+        await asyncio.to_thread(p.cluster.uninstall, f"{plural}.{group}")
+
+
+async def until_no_problem(p: Writing, kind: str) -> None:
+    async def gone() -> bool:
+        return not [x for x in await p.problems() if kind in x["where"]]
+
+    await until(gone, 20)

@@ -24,32 +24,12 @@ from shared.runtime.config import KubernetesProvider as KubernetesConfig
 from shared.runtime.extensions import ExtensionManager, GroupVersionKind
 from shared.runtime.settings import Settings
 from shared.testing.wait import until
-from tests.kube.apiserver import ApiServer
+from tests.kube.apiserver import DEFINITIONS, ApiServer, definition
 
 pytestmark = pytest.mark.timeout(240)
 
 GATEWAY = "gateway.networking.k8s.io"
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
-
-
-CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-
-
-def crd(group: str, kind: str, plural: str, *versions: str) -> dict[str, Any]:
-    """A definition that takes anything; the first version is the one that is stored."""
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    each = {"served": True, "schema": schema, "subresources": {"status": {}}}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
-            "versions": [each | {"name": v, "storage": v == versions[0]} for v in versions],
-        },
-    }
 
 
 class Running:
@@ -335,7 +315,7 @@ async def test_a_kind_that_is_not_installed_is_told_and_found_when_it_comes(
     async with running(cluster, monkeypatch) as r:
         assert any("ServiceImport" in p.where for p in r.updates[-1].problems)
         group, plural = "multicluster.x-k8s.io", "serviceimports"
-        cluster.apply(CRDS, crd(group, "ServiceImport", plural, "v1alpha1"))
+        cluster.apply(DEFINITIONS, definition(group, "ServiceImport", plural, "v1alpha1"))
         body = {"apiVersion": f"{group}/v1alpha1", "kind": "ServiceImport", "metadata": {"name": "s", "namespace": namespace}, "spec": {}}
 
         async def created() -> bool:
@@ -344,7 +324,7 @@ async def test_a_kind_that_is_not_installed_is_told_and_found_when_it_comes(
 
         await until(created, 30)
         await until(lambda: ObjectRef(group, "ServiceImport", namespace, "s") in r.objects, 30)
-        cluster.delete(f"{CRDS}/{plural}.{group}")
+        await asyncio.to_thread(cluster.uninstall, f"{plural}.{group}")
 
 
 async def test_kinds_of_extension_servers_are_found_and_told_their_status(
@@ -354,7 +334,7 @@ async def test_kinds_of_extension_servers_are_found_and_told_their_status(
     monkeypatch.setattr("services.resource_watcher.providers.kubernetes.provider.LOOK_AGAIN", 0.2)
     group, plural = "example.io", "policies"
     kind = GroupVersionKind(group=group, version="v1alpha1", kind="Policy")
-    cluster.apply(CRDS, crd(group, "Policy", plural, "v1", "v1alpha1"))
+    cluster.apply(DEFINITIONS, definition(group, "Policy", plural, "v1", "v1alpha1"))
     body = {"apiVersion": f"{group}/v1", "kind": "Policy", "metadata": {"name": "p", "namespace": namespace}, "spec": {"any": [1]}}
     at = ObjectRef(group, "Policy", namespace, "p")
 
@@ -370,7 +350,7 @@ async def test_kinds_of_extension_servers_are_found_and_told_their_status(
         await r.provider.write_status(at, {"ancestors": [entry]})
         shown = cluster.get(f"/apis/{group}/v1/namespaces/{namespace}/{plural}/p")["status"]["ancestors"]
         assert [a["controllerName"] for a in shown] == [CONTROLLER]
-    cluster.delete(f"{CRDS}/{plural}.{group}")
+    await asyncio.to_thread(cluster.uninstall, f"{plural}.{group}")
 
 
 async def test_a_watch_notices_when_nobody_is_there(cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
