@@ -15,7 +15,7 @@ import typer
 from services.cli import exits
 from services.cli.context import STATE_DIR, bus, configuration, sealer
 from services.cli.output import Format, emit, fail, out
-from shared.runtime.settings import SERVICES, XDS_PORT, Settings
+from shared.runtime.settings import SERVICES, WASM_PORT, XDS_PORT, Settings
 
 T = TypeVar("T")
 
@@ -70,6 +70,7 @@ def serve(
     ops_port: Annotated[int, typer.Option(envvar="HEADGATE_OPS_PORT", help="0 picks a free one.")] = 0,
     xds_host: Annotated[str, typer.Option(envvar="HEADGATE_XDS_HOST", help="Where xDS listens, or where proxies find it.")] = "127.0.0.1",
     xds_port: Annotated[int, typer.Option(envvar="HEADGATE_XDS_PORT", help="Port of xDS.")] = XDS_PORT,
+    wasm_port: Annotated[int, typer.Option(envvar="HEADGATE_WASM_PORT", help="Port of Wasm modules, beside xDS.")] = WASM_PORT,
     dns_domain: DnsDomain = "cluster.local",
 ) -> None:
     """Run one of the four services in the foreground, as containers do."""
@@ -88,6 +89,7 @@ def serve(
         ops_port=ops_port,
         xds_host=xds_host,
         xds_port=xds_port,
+        wasm_port=wasm_port,
         dns_domain=dns_domain,
     )
     raise typer.Exit(main(settings))

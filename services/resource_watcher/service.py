@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 
 from services.resource_watcher import provider as door
-from services.resource_watcher.facts import oidc
+from services.resource_watcher.facts import oidc, wasm
 from services.resource_watcher.facts.answering import Answering, Source
 from services.resource_watcher.provider import NoSuchProvider
 from services.resource_watcher.publishing import Publishing
 from services.resource_watcher.status_writing import write_statuses
+from shared.bus.blobs import Blobs
 from shared.bus.connection import Bus
+from shared.core.sealing import Sealer
 from shared.runtime import start, terms
 from shared.runtime.ops import Ops
 from shared.runtime.settings import Settings
 from shared.runtime.waiting import all_or_stopped
 
-SOURCES: dict[str, Source] = {"oidc": oidc.discover}
+
+def answering(bus: Bus, epoch: int, sealer: Sealer) -> Answering:
+    """Who answers which questions to the world outside."""
+    modules = wasm.Modules(Blobs(bus), sealer.open)
+    sources: dict[str, Source] = {oidc.KIND: oidc.discover, wasm.KIND: modules.answer}
+    return Answering(bus, epoch, sources, {wasm.KIND: modules.keep})
 
 
 def provider_name(settings: Settings) -> str:
@@ -44,7 +51,7 @@ async def run(settings: Settings, ops: Ops, stop: asyncio.Event) -> None:
                 provider.run(publishing.sink, stop),
                 publishing.follow_wants(provider),
                 write_statuses(bus, provider),
-                Answering(bus, epoch, SOURCES).run(),
+                answering(bus, epoch, sealer).run(),
             )
         finally:
             await publishing.close()

@@ -15,12 +15,13 @@ from services.translator.settings import Extensions, ServerTls, TranslatorSettin
 from services.translator.translator import Outputs, Translator
 from shared.bus.connection import Bus
 from shared.core.sealing import Sealer
+from shared.features.extension.wasm.ir import ModuleService
 from shared.features.traffic.rate_limit.ir import RateLimitService
 from shared.runtime import garbage, start, terms, trace
 from shared.runtime.config import EnvoyGateway, RateLimitSection
 from shared.runtime.extensions import ExtensionManager
 from shared.runtime.ops import Ops
-from shared.runtime.settings import Settings
+from shared.runtime.settings import WASM_PORT, Settings
 from shared.runtime.waiting import all_or_stopped
 
 log = structlog.get_logger("translator")
@@ -34,7 +35,22 @@ INLINE = 100
 """Up to so many changed objects a translation runs on the event loop; more of them would hold up lease and connection."""
 
 
-def translator_settings(config: EnvoyGateway, namespace: str, dns_domain: str = DNS_DOMAIN) -> TranslatorSettings:
+def module_service(settings: Settings) -> ModuleService:
+    """Where proxies get Wasm modules: beside xDS."""
+    if on_kubernetes(settings.config):
+        return ModuleService(host=f"envoy-gateway.{settings.namespace}.svc.{settings.dns_domain}", port=WASM_PORT)
+    return ModuleService(host=settings.xds_host, port=settings.wasm_port, tls=settings.cert_dir is not None and not settings.xds_plaintext)
+
+
+def on_kubernetes(config: EnvoyGateway) -> bool:
+    """Whether proxies are pods."""
+    infrastructure = config.provider.custom.infrastructure if config.provider.custom else None
+    return infrastructure is None or infrastructure.type == "Kubernetes"
+
+
+def translator_settings(
+    config: EnvoyGateway, namespace: str, dns_domain: str = DNS_DOMAIN, modules: ModuleService | None = None
+) -> TranslatorSettings:
     """What translation needs of the static configuration."""
     provider = config.provider
     kubernetes = provider.kubernetes
@@ -56,6 +72,8 @@ def translator_settings(config: EnvoyGateway, namespace: str, dns_domain: str = 
             policies=frozenset((k.group, k.kind) for m in config.managers for k in m.policy_resources),
             tls=tuple(_server_tls(m, namespace) for m in config.managers if m.service is not None and m.service.tls is not None),
         ),
+        modules=modules if modules is not None else TranslatorSettings().modules,
+        shows_authority=not on_kubernetes(config),
     )
 
 
@@ -105,7 +123,8 @@ class _Term:
         self._ops = ops
         self._inbox = Inbox(bus)
         self._publishing = Publishing(bus, epoch)
-        self._translator = Translator(translator_settings(settings.config, settings.namespace, settings.dns_domain), sealer.open)
+        config, namespace, domain = settings.config, settings.namespace, settings.dns_domain
+        self._translator = Translator(translator_settings(config, namespace, domain, module_service(settings)), sealer.open)
         self._first = True
         self._pending_since: float | None = None
         ops.details = lambda: {"epoch": epoch, "versions": self._publishing.versions, "waitingFor": sorted(self._inbox.waiting_for)}

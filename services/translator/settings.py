@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.core.sealing import SealError
+from shared.features.extension.wasm.ir import ModuleService
 from shared.features.traffic.rate_limit.ir import RateLimitService
 
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
@@ -45,6 +46,9 @@ class TranslatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     envoy_proxy: dict[str, Any] | None = None
     rate_limit: RateLimitService | None = None
     extensions: Extensions = Extensions()
+    modules: ModuleService = ModuleService(host="envoy-gateway.envoy-gateway-system.svc.cluster.local", port=18002)
+    shows_authority: bool = False
+    """Whether proxies must be told the control plane's authority, because no file of theirs has it."""
 
 
 class Environment(msgspec.Struct, frozen=True):

@@ -80,7 +80,6 @@ class Translator:
         self.db.apply({ENVIRONMENT: {"": Environment(settings, open_secret, now)}})
         self._extensions = settings.extensions
         self._clock = clock
-        self._answered: set[Wanted] = set()
         self._since: dict[Wanted, float] = {}
         self._late: set[Wanted] = set()
         self._failed: dict[ObjectRef, str] = {}
@@ -101,8 +100,6 @@ class Translator:
             bad = isinstance(row, Invalid)
             rows.setdefault(table, {})[ref] = None if bad else row
             rows[INVALID][ref] = row if bad else None
-            if table.wanted:
-                self._answered.add(ref)
         return rows
 
     def _theirs(self, ref: ObjectRef) -> bool:
@@ -121,12 +118,10 @@ class Translator:
             if (table := table_of(ref)) is not None:
                 absent.setdefault(table, {})[ref] = None
         self.db.apply(absent)
-        self._answered.update(refs)
 
     def answer(self, answers: Mapping[Question, Answer]) -> None:
         """What the world outside says; counts at the next `apply`."""
         self.db.apply({FACTS: answers})
-        self._answered.update(answers)
 
     def apply_infra_status(self, fleet: GatewayRef, status: InfraStatus | None) -> None:
         """Where a fleet can be reached and whether it runs (Gateway addresses and Programmed); counts at the next `apply`."""
@@ -164,7 +159,7 @@ class Translator:
         self.db.settle()
         self._note_failures()
         wants = frozenset(ref for _, ref in self.db.wants())
-        unknown = self._note_unknown(wants)
+        unknown = self._note_unknown()
         shards: dict[GatewayRef, dict[str, bytes | None]] = {}
         for each in SHARDS:
             for (fleet, key), new in self._drained(each):
@@ -208,9 +203,8 @@ class Translator:
             return (key,)
         return members(self.db, key if isinstance(key, GatewayRef) else key[0])
 
-    def _note_unknown(self, wants: frozenset[Wanted]) -> frozenset[Wanted]:
-        self._answered &= wants
-        unknown = wants - self._answered
+    def _note_unknown(self) -> frozenset[Wanted]:
+        unknown: frozenset[Wanted] = self.db.unknown()
         now = self._clock()
         self._since = {ref: self._since.get(ref, now) for ref in unknown}
         if answered := self._late - unknown:

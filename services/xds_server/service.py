@@ -8,12 +8,14 @@ import time
 import msgspec
 import structlog
 
+from services.xds_server import modules
 from services.xds_server.hooks.asker import Asker
 from services.xds_server.hooks.client import Client
 from services.xds_server.hooks.plan import Server
 from services.xds_server.limits.server import LimitServer
 from services.xds_server.server import XdsServer
 from services.xds_server.settings import XdsSettings
+from shared.bus.blobs import Blobs
 from shared.bus.connection import Bus
 from shared.bus.snapshot import SnapshotReader
 from shared.bus.table import TableWriter
@@ -121,6 +123,7 @@ async def run(settings: Settings, ops: Ops, stop: asyncio.Event, prove: Prove | 
         asker = Asker(bus, sealer, settings.holder, clients)
         server.use(asker)
         works.append(asker.run())
+    works.append(modules.serve(Blobs(bus), f"{settings.xds_host}:{settings.wasm_port}", xds_settings(settings), stop))
     if settings.config.rate_limit is not None:
         limits = LimitServer(xds_settings(settings), server.limits)
         server.on_limits(limits.changed)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from shared.bus.wire import IR, LEASES, STREAMS, stream_of
+from shared.bus.wire import IR, LEASES, MODULES, STREAMS, stream_of
 
 
 class Row(NamedTuple):
@@ -33,7 +33,10 @@ OBJECT_STATUS = "status.*.*.*.*.*"
 
 TABLE: Mapping[str, Row] = {
     "resource-watcher": Row(
-        reads=("wants.>", "status.>"), writes=("resources.>", "facts.>", "status.provider.>"), leases=("resource-watcher",)
+        reads=("wants.>", "status.>"),
+        writes=("resources.>", "facts.>", "status.provider.>", *MODULES.subjects),
+        leases=("resource-watcher",),
+        purges=(MODULES.name,),
     ),
     "translator": Row(
         reads=("resources.>", "facts.>", "status.>"),
@@ -41,7 +44,7 @@ TABLE: Mapping[str, Row] = {
         leases=("translator-0",),
         purges=(IR.name,),
     ),
-    "xds-server": Row(reads=("ir.xds.>", "hooks.>"), writes=("status.xds.>", "hooks.>"), leases=("extensions.>",)),
+    "xds-server": Row(reads=("ir.xds.>", "hooks.>", *MODULES.subjects), writes=("status.xds.>", "hooks.>"), leases=("extensions.>",)),
     "infra-manager": Row(reads=("ir.infra.>",), writes=("status.infra.>",), leases=("infra-manager",)),
     # `headgate status`, `tap`, `history`, `diff`: looks at everything, changes nothing
     "cli": Row(reads=tuple(subject for stream in STREAMS for subject in stream.subjects)),
@@ -69,6 +72,8 @@ def permissions(service: str, row: Row) -> Permissions:
     for stream in row.streams:
         api += [f"$JS.API.CONSUMER.{verb}.{stream}.>" for verb in ("CREATE", "DELETE")]
         api += [f"$JS.API.DIRECT.GET.{stream}", f"$JS.FC.{stream}.>"]
+        if stream == MODULES.name:  # as NATS' clients read an object store
+            api += [f"$JS.API.STREAM.MSG.GET.{stream}", "$JS.API.STREAM.NAMES", f"$JS.API.CONSUMER.CREATE.{stream}"]
     api += [f"$JS.API.STREAM.PURGE.{stream}" for stream in row.purges]
     leases = [LEASES.subjects[0].replace(">", key) for key in row.leases]
     # a writer listens to its own subjects, too: what somebody else writes there is put right

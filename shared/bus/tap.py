@@ -74,7 +74,8 @@ class Tap:
             self._queue.put_nowait(live.get_nowait())
 
     async def _take(self, msg: Msg) -> None:
-        if msg.reply.startswith("$JS.ACK."):  # a stream hands a message on to a consumer: '>' hears that, too
+        # '>' hears, too, how a stream hands a message on to a consumer, and the pieces of modules
+        if msg.reply.startswith("$JS.ACK.") or msg.subject.startswith("$O."):
             return
         self._queue.put_nowait(Tapped(msg.subject, msg.headers or {}, msg.data, time.time(), True))
 

@@ -26,7 +26,7 @@ HISTORY = 64
 
 
 class StreamSpec(NamedTuple):
-    """`per_subject`: values kept for each subject. `marker_ttl`: seconds that the server's own marker of an expired value stays."""
+    """`per_subject`: values kept for each subject, -1 all. `marker_ttl`: seconds that the server's own marker of an expired value stays."""
 
     name: str
     subjects: tuple[str, ...]
@@ -63,7 +63,10 @@ HOOKS = StreamSpec("HOOKS", ("hooks.>",))
 LEASES = StreamSpec("KV_LEASES", ("$KV.LEASES.>",))
 """A NATS KV bucket (`nats kv get LEASES <name>` reads it)."""
 
-STREAMS = (RESOURCES, IR, STATUS, FACTS, WANTS, HOOKS, LEASES)
+MODULES = StreamSpec("OBJ_WASM", ("$O.WASM.>",), per_subject=-1)
+"""A NATS Object Store bucket (`nats object ls WASM` reads it)."""
+
+STREAMS = (RESOURCES, IR, STATUS, FACTS, WANTS, HOOKS, LEASES, MODULES)
 _BY_TOKEN = {s.subjects[0].split(".", 1)[0]: s for s in STREAMS}
 
 

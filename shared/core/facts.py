@@ -27,7 +27,11 @@ class Question(NamedTuple):
         return cls(kind, msgspec.json.encode(asked, order="deterministic"))
 
     def subject(self, prefix: str) -> str:
-        return f"{prefix}.{self.kind}.{digest(self.body)[:32]}"
+        return f"{prefix}.{self.kind}.{self.name}"
+
+    @property
+    def name(self) -> str:
+        return digest(self.body)[:32]
 
     @property
     def asked(self) -> dict[str, Any]:

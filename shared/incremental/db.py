@@ -126,6 +126,10 @@ class Db:
         cell = self._table(table).cells.get(key)
         return cell is not None and bool(cell.readers)
 
+    def unknown(self) -> frozenset[Any]:
+        """The unanswered keys of all wanted tables."""
+        return frozenset().union(*(rows.unanswered for rows in self._wanted))
+
     @property
     def evaluations(self) -> Counter[str]:
         """How often each function ran, by name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.features.extension.wasm.ir import ModuleService
 from shared.features.security.authorization.ir import GeoIpProvider
 from shared.features.traffic.rate_limit.ir import RateLimitService
 from shared.ir.base import IR
@@ -60,8 +61,8 @@ class GlobalResources(IR, frozen=True):
 class GatewayShard(IR, frozen=True):
     """`ir.xds.<ns>.<name>.gateway`. `*_listeners` are listener keys (shards.py) in the Gateway's order.
 
-    `rate_limit_service` is what counts for all proxies; the certificate by which they show themselves there stands in
-    `global_resources` and is left out of the assembled IR where no route needs it.
+    `rate_limit_service` is what counts for all proxies, `module_service` where they get Wasm modules; the certificate by which they show
+    themselves there stands in `global_resources` and is left out of the assembled IR where no route needs it.
     """
 
     access_log: AccessLog | None = None
@@ -73,6 +74,7 @@ class GatewayShard(IR, frozen=True):
     ready_listener: ReadyListener | None = None
     geo_ip_provider: GeoIpProvider | None = None
     rate_limit_service: RateLimitService | None = None
+    module_service: ModuleService | None = None
     http_listeners: tuple[str, ...] = ()
     tcp_listeners: tuple[str, ...] = ()
     udp_listeners: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from shared.runtime.config import EnvoyGateway
 SERVICES = ("resource-watcher", "translator", "xds-server", "infra-manager")
 OPS_PORTS = {"resource-watcher": 19101, "translator": 19102, "xds-server": 19103, "infra-manager": 19104}
 XDS_PORT = 18000
+WASM_PORT = 18002
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ops_port: int = 0
     xds_host: str = "127.0.0.1"
     xds_port: int = XDS_PORT
+    wasm_port: int = WASM_PORT
     xds_plaintext: bool = False
     dns_domain: str = "cluster.local"
 

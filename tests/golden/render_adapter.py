@@ -11,6 +11,7 @@ from services.xds_server.render.names import Names
 from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, MESSAGES, ROUTE, SECRET
 from services.xds_server.store import GatewayStore
 from shared.core.refs import ObjectRef
+from shared.features.extension.wasm.ir import ModuleService
 from shared.features.traffic.rate_limit.ir import RateLimitService
 from shared.ir.gateway import GatewayShard, Xds
 from shared.ir.http import HttpRouteShard, RouteOrder
@@ -94,6 +95,7 @@ def shards(xds: Xds, service: RateLimitService | None = None) -> dict[str, Shard
         global_resources=xds.global_resources,
         ready_listener=xds.ready_listener,
         rate_limit_service=service,
+        module_service=ModuleService(host="envoy-gateway.envoy-gateway-system.svc.cluster.local", port=18002),
         http_listeners=tuple(http_key(f"listener-{n:04}") for n in range(len(xds.http))),
         tcp_listeners=tuple(tcp_key(f"listener-{n:04}") for n in range(len(xds.tcp))),
         udp_listeners=tuple(udp_key(f"listener-{n:04}") for n in range(len(xds.udp))),
@@ -114,9 +116,17 @@ def render(ir: dict[str, Any], settings: dict[str, Any]) -> dict[str, list[dict[
         raise ValueError(str(store.problems))
     resources = store.snapshot()
     return {
-        aspect: [to_json(decode(MESSAGES[url], _body(r.any_bytes))) for r in resources.get(url, {}).values()]
+        aspect: [_named(to_json(decode(MESSAGES[url], _body(r.any_bytes)))) for r in resources.get(url, {}).values()]
         for aspect, url in _ASPECTS.items()
     }
+
+
+def _named(resource: Any) -> Any:
+    """The reference names a Wasm machine after its filter alone; here its module's checksum follows, without which Envoy would run a new
+    module in the machine of the old one."""
+    if isinstance(resource, dict):
+        return {k: str(v).rpartition("/")[0] if k == "vmId" else _named(v) for k, v in resource.items()}
+    return [_named(v) for v in resource] if isinstance(resource, list) else resource
 
 
 def _size(shard: Shard) -> int:

@@ -55,7 +55,7 @@ class Pipeline:
         self.nats = NatsServer(root / "nats")
         self.port = free_port()
         self.tls_port = free_port()
-        self.xds_port = free_port()
+        self.xds_port, self.wasm_port = free_port(), free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._config = config or EnvoyGateway()
         self._children: dict[str, plan.Child] = {}
@@ -69,7 +69,7 @@ class Pipeline:
         self.nats.reserve()
         made = plan.configuration(self._config, self.folder, self.layout, self.nats.port, self.layout.certs / SEALING_KEY)
         self.layout.config.write_text(plan.text(made))
-        self._children = {c.name: c for c in plan.children(self.layout, Path("nats-server"), self.xds_port, None)}
+        self._children = {c.name: c for c in plan.children(self.layout, Path("nats-server"), self.xds_port, self.wasm_port, None)}
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -12,6 +12,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from services.cli.certgen import LOOPBACK, Pair, Part, certificates
+from shared.bus.blobs import Blobs
 from shared.bus.connection import Bus
 from shared.bus.errors import Unavailable
 from shared.bus.lease import Lease
@@ -115,3 +116,12 @@ async def test_nobody_hears_the_answers_to_somebody_else(guarded: Guarded) -> No
         await read_all(translator, "IR", ["ir.>"])
         await read_all(cli, "IR", ["ir.>"])
     assert heard == []
+
+
+async def test_modules_go_from_the_watcher_to_the_xds_server(guarded: Guarded) -> None:
+    async with guarded.bus("resource-watcher") as watcher, guarded.bus("xds-server") as server:
+        for content in (b"first", b"second"):
+            await Blobs(watcher).put("module", content)
+            assert await Blobs(server).get("module") == content
+        await Blobs(watcher).remove_all_but(frozenset())
+        assert await Blobs(server).get("module") is None

@@ -31,7 +31,7 @@ class World:
         self.known = known
         self.asked: list[str] = []
 
-    async def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+    async def answer(self, asked: dict[str, Any], _: object) -> dict[str, Any]:
         name = asked["issuer"].removeprefix("https://")
         self.asked.append(name)
         if name not in self.known:
@@ -115,6 +115,30 @@ async def test_a_new_term_says_nothing_new_and_forgets_what_nobody_asks_any_more
                 return set(await told(bus)) == {ONE.subject(FACTS)}
 
             await until(one_alone)
+
+
+async def test_what_is_held_for_a_question_is_kept_while_it_is_being_answered(connect: Connect) -> None:
+    bus, world, slow = await connect(), World(one="https://one/token"), asyncio.Event()
+    kept: list[frozenset[str]] = []
+
+    async def answer(asked: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any]:
+        if asked == OTHER.asked:
+            await slow.wait()
+        return await world.answer(asked, known)
+
+    async def keep(names: frozenset[str]) -> None:
+        kept.append(names)
+
+    async with TableWriter(await connect(), WANTS, 1) as wants:
+        await wants.put({ONE.subject(WANTS): ONE.body})
+        task = asyncio.create_task(Answering(bus, 1, {"oidc": answer}, {"oidc": keep}).run())
+        try:
+            await until(lambda: _value(bus, ONE, "https://one/token"))
+            await wants.put({OTHER.subject(WANTS): OTHER.body, ONE.subject(WANTS): None})
+            await until(lambda: kept)
+            assert kept == [{OTHER.name}]
+        finally:
+            await end(task)
 
 
 async def test_a_server_that_lost_its_disk_is_told_again(connect: Connect, nats_server: NatsServer) -> None:

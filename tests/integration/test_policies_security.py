@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import time
@@ -25,6 +26,7 @@ from shared.testing.wait import until
 from shared.xds.message import decode, encode
 from tests.integration.conftest import Running
 from tests.integration.pipeline import Pipeline
+from tests.integration.wasm_module import adding
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -419,10 +421,36 @@ async def test_lua_where_it_is_allowed(tmp_path: Path) -> None:
         await until(lambda: "io is nothing" in around.accepted("lua", "EnvoyExtensionPolicy")[1], 20)
 
 
-async def test_what_is_not_supported_yet_says_so_and_lets_nobody_in(around: Around) -> None:
-    around.policy("wasm", "EnvoyExtensionPolicy", wasm=[{"code": {"type": "HTTP", "http": {"url": "https://x/y.wasm"}}}])
-    await around.becomes(500, "/wasm")
-    await until(lambda: "not supported yet" in around.accepted("wasm", "EnvoyExtensionPolicy")[1], 20)
+async def test_a_wasm_module_from_a_server(around: Around) -> None:
+    made = {"/one.wasm": adding("x-wasm", "one"), "/two.wasm": gzip.compress(adding("x-wasm", "two"))}
+    asked: list[str] = []
+
+    def module(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(body=made[request.path]) if request.path in made else web.Response(status=404)
+
+    async with http_server(module) as port:
+
+        def policy(path: str, **more: str) -> None:
+            code = {"type": "HTTP", "http": {"url": f"http://127.0.0.1:{port}{path}", **more}}
+            around.policy("wasm", "EnvoyExtensionPolicy", wasm=[{"name": "own", "code": code}])
+
+        async def adds(value: str) -> bool:
+            answer = await around.ask("/wasm")
+            return answer.status_code == 200 and got(answer).get("x-wasm") == value
+
+        policy("/lost.wasm")
+        await around.becomes(500, "/wasm")
+        await until(lambda: "/lost.wasm answers 404" in around.accepted("wasm", "EnvoyExtensionPolicy")[1], 20)
+        policy("/one.wasm", sha256=hashlib.sha256(made["/one.wasm"]).hexdigest())
+        await until(lambda: adds("one"), 20)
+        await until(lambda: around.accepted("wasm", "EnvoyExtensionPolicy")[0] == "True", 20)
+        policy("/two.wasm")
+        await until(lambda: adds("two"), 20)
+        policy("/one.wasm", sha256="0" * 64)
+        await around.becomes(500, "/wasm")
+        await until(lambda: "does not match" in around.accepted("wasm", "EnvoyExtensionPolicy")[1], 20)
+        assert asked.count("/two.wasm") == 1
 
 
 async def test_no_secret_of_a_policy_stands_in_clear_on_the_bus(around: Around) -> None:

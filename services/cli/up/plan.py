@@ -90,7 +90,7 @@ def text(config: EnvoyGateway) -> str:
     return "# Written by 'headgate up' at each start.\n" + yaml.safe_dump(data, sort_keys=False)
 
 
-def children(layout: Layout, nats_server: Path, xds_port: int, backend_port: int | None) -> tuple[Child, ...]:
+def children(layout: Layout, nats_server: Path, xds_port: int, wasm_port: int, backend_port: int | None) -> tuple[Child, ...]:
     """In the order in which they are started; they stop in the reverse."""
     headgate = (sys.executable, "-m", "services.cli.main")
     common = (
@@ -102,6 +102,8 @@ def children(layout: Layout, nats_server: Path, xds_port: int, backend_port: int
         str(layout.certs),
         "--xds-port",
         str(xds_port),
+        "--wasm-port",
+        str(wasm_port),
     )
     echo = (Child("example-backend", (*headgate, "example-backend", "--port", str(backend_port))),) if backend_port else ()
     return (

@@ -34,7 +34,7 @@ from shared.ir.status import InfraStatus
 from shared.runtime import logs
 from shared.runtime.binaries import BinaryNotFound, find
 from shared.runtime.config import EnvoyGateway
-from shared.runtime.settings import SERVICES, XDS_PORT
+from shared.runtime.settings import SERVICES, WASM_PORT, XDS_PORT
 from shared.runtime.waiting import Stopped, or_stopped
 
 START_SECONDS = 30.0
@@ -118,11 +118,11 @@ def _prepare(options: UpOptions, layout: Layout) -> list[Keeper]:
     layout.logs.mkdir(exist_ok=True)
     generate(layout.certs)
     nats_port = options.nats_port if _free(options.nats_port) else _any_port()
-    xds_port = XDS_PORT if _free(XDS_PORT) else _any_port()
+    xds_port, wasm_port = (port if _free(port) else _any_port() for port in (XDS_PORT, WASM_PORT))
     layout.nats_config.write_text(server_config.render(store_dir=str(layout.nats_store), port=nats_port))
     layout.config.write_text(plan.text(plan.configuration(options.config, options.folder, layout, nats_port, layout.certs / SEALING_KEY)))
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    planned = plan.children(layout, nats_server, xds_port, options.backend_port)
+    planned = plan.children(layout, nats_server, xds_port, wasm_port, options.backend_port)
     return [Keeper(c, layout.logs / f"{c.name}.log", environment, options.verbose) for c in planned]
 
 

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from shared.bus.connection import Bus
+from shared.bus.errors import Unavailable
 from shared.bus.table import TableReader, TableWriter
 from shared.bus.waiting import end
 from shared.core.facts import FACTS, WANTS, Answer
@@ -24,19 +25,26 @@ SOONEST, LATEST = 1.0, 60.0
 
 
 class Unanswered(Exception):
-    """No answer now; the text says why. It is asked again."""
+    """No answer now; the text says why. It is asked again. `reason` is a word for metrics."""
+
+    def __init__(self, text: str, reason: str = "download_error") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
-Source = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-"""What was asked -> the value. Raises Unanswered."""
+Source = Callable[[dict[str, Any], dict[str, Any] | None], Awaitable[dict[str, Any]]]
+"""What was asked, and the last value -> the value. Raises Unanswered."""
+Keep = Callable[[frozenset[str]], Awaitable[None]]
+"""The names of all questions of a kind that are asked: what a source holds for others may go. Raises Unavailable."""
 
 
 class Answering:
-    """One term's. `sources` by kind of question."""
+    """One term's. `sources` and `keepers` by kind of question."""
 
-    def __init__(self, bus: Bus, epoch: int, sources: Mapping[str, Source]) -> None:
+    def __init__(self, bus: Bus, epoch: int, sources: Mapping[str, Source], keepers: Mapping[str, Keep] | None = None) -> None:
         self._bus = bus
         self._sources = sources
+        self._keepers = keepers or {}
         self._writer = TableWriter(bus, FACTS, epoch, exclusive=True)
         self._answers: dict[str, Answer | None] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -54,7 +62,7 @@ class Answering:
                         await self._take(group, subject.removeprefix("wants."), entry.value if entry is not None else None)
                     if first:
                         first = False
-                        await self._writer.put(dict.fromkeys(self._answers.keys() - self._tasks.keys()))
+                        await self._forget(*(self._answers.keys() - self._tasks.keys()))
         except BaseExceptionGroup as e:
             raise e.exceptions[0] from None
         finally:
@@ -74,11 +82,22 @@ class Answering:
         if (task := self._tasks.pop(subject, None)) is not None:
             await end(task)
         if body is None:
-            self._answers.pop(subject, None)
-            await self._writer.put({subject: None})
+            await self._forget(subject)
             return
         kind = subject.split(".")[1]
         self._tasks[subject] = group.create_task(self._look_after(subject, kind, body), name=subject)
+
+    async def _forget(self, *subjects: str) -> None:
+        for subject in subjects:
+            self._answers.pop(subject, None)
+        await self._writer.put(dict.fromkeys(subjects))
+        for kind in {subject.split(".")[1] for subject in subjects} & self._keepers.keys():
+            # not those that are answered: an answer that is being made counts, too
+            asked = (subject.split(".") for subject in self._tasks)
+            try:
+                await self._keepers[kind](frozenset(name for _, own, name in asked if own == kind))
+            except Unavailable as e:  # what is too much goes with the next that is not wanted any more
+                log.warning("not_forgotten", kind=kind, error=str(e))
 
     async def _look_after(self, subject: str, kind: str, body: bytes) -> None:
         tries = 0
@@ -88,13 +107,14 @@ class Answering:
             except msgspec.DecodeError as e:
                 log.warning("unreadable_question", subject=subject, error=str(e))
                 return
+            before = self._answers.get(subject)
+            known = before.value if before is not None else None
             try:
-                answer = Answer(asked, value=await self._source(kind)(asked))
+                answer = Answer(asked, value=await self._source(kind)(asked, known))
                 tries = 0
             except Unanswered as e:
                 log.warning("unanswered", subject=subject, problem=str(e), again=tries > 0)
-                before = self._answers.get(subject)
-                answer = before if before is not None and before.value is not None else Answer(asked, problem=str(e))
+                answer = Answer(asked, value=known) if known is not None else Answer(asked, problem=str(e))
                 tries += 1
             self._answers[subject] = answer
             await self._writer.put({subject: msgspec.json.encode(answer)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.translator.stages.control_plane import client_certificate, module_service
 from services.translator.stages.endpoints import endpoints, key_of
 from services.translator.stages.extension_policies import of_fleet
 from services.translator.stages.extension_servers import extension_servers
@@ -19,21 +20,17 @@ from services.translator.stages.tables import (
     PROXIES,
     SERVICES,
     SERVICES_BY_OWNER,
-    core_ref,
     settings,
 )
 from services.translator.stages.telemetry import filter_order, observability
-from services.translator.stages.upstream_tls import client_certificate
 from shared.api.envoy import EnvoyProxySpec
 from shared.core.refs import GatewayRef, ObjectRef
 from shared.incremental import Db, query
 from shared.ir.destination import Destination, DestinationSetting
 from shared.ir.gateway import GatewayShard, GlobalResources, ReadyListener
 from shared.ir.infra import Infra, InfraMetadata, ListenerPort, OwnerReference, ProxyInfra, ProxyListener
-from shared.ir.tls import TlsCertificate
 
 _READY_PORT = 19003
-PROXY_SECRET = "envoy"
 
 
 @query
@@ -49,7 +46,9 @@ def gateway_shard(db: Db, fleet: GatewayRef) -> GatewayShard:
         return GatewayShard()
     spec = effective(db, gateway).spec
     seen = observability(db, gateway)
-    resources = GlobalResources(proxy_service_cluster=proxy_service_cluster(db, fleet), envoy_client_certificate=_client_certificate(db))
+    resources = GlobalResources(
+        proxy_service_cluster=proxy_service_cluster(db, fleet), envoy_client_certificate=client_certificate(db, fleet)
+    )
     return GatewayShard(
         access_log=seen.access_log,
         tracing=seen.tracing,
@@ -63,21 +62,13 @@ def gateway_shard(db: Db, fleet: GatewayRef) -> GatewayShard:
         else ReadyListener(address=address(spec), port=_READY_PORT, path="/ready", ip_family=spec.ip_family or "IPv4"),
         geo_ip_provider=geo_ip_provider(spec),
         rate_limit_service=settings(db).rate_limit,
+        module_service=module_service(db, fleet),
         http_listeners=_keys(db, fleet, "HTTP", "HTTPS"),
         tcp_listeners=_keys(db, fleet, "TLS", "TCP"),
         udp_listeners=_keys(db, fleet, "UDP"),
         extension_server_policies=of_fleet(db, fleet),
         extension_servers=extension_servers(db),
     )
-
-
-def _client_certificate(db: Db) -> TlsCertificate | None:
-    """By which proxies show services of the control plane that they are ours."""
-    service = settings(db).rate_limit
-    if service is None or not service.tls:
-        return None
-    found = client_certificate(db, core_ref("Secret", settings(db).controller_namespace, PROXY_SECRET))
-    return found if isinstance(found, TlsCertificate) else None
 
 
 def _keys(db: Db, fleet: GatewayRef, *protocols: str) -> tuple[str, ...]:

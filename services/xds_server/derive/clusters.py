@@ -21,6 +21,7 @@ from services.xds_server.derive.tables import (
     Outputs,
     gateway_health_log,
     gateway_metrics,
+    gateway_module_service,
     gateway_rate_limit_service,
     listener_of,
     opener,
@@ -32,7 +33,7 @@ from services.xds_server.derive.tables import (
     whole,
 )
 from services.xds_server.render import checks, destinations, endpoints, listeners
-from services.xds_server.render.destinations import ClusterPlan, rate_limit_plan
+from services.xds_server.render.destinations import ClusterPlan, module_plan, rate_limit_plan
 from services.xds_server.render.routes import services
 from services.xds_server.render.secrets import generic_secrets
 from services.xds_server.render.streams import EMPTY_CLUSTER, empty_cluster, leads_to
@@ -48,6 +49,7 @@ from services.xds_server.render.types import (
     rendered,
 )
 from shared.features.client.http1.ir import Http1
+from shared.features.extension.wasm import xds as wasm
 from shared.features.parts.per_route import PIECE
 from shared.features.parts.xds_values import Unrenderable
 from shared.features.route.credential_injection import xds as credential_injection
@@ -173,10 +175,12 @@ def plans_of_gateway(db: Db, key: str) -> Plans:
     service = gateway.global_resources.proxy_service_cluster if gateway.global_resources is not None else None
     if service is not None:
         out[service.name] = (service_plan(joined(service, lambda ref: shape(db, ref))), refs(service))
-    counts = gateway_rate_limit_service(db)
-    if counts is not None and _limits_globally(db) and (own_certificate(db) is not None or not counts.tls):
-        certificate = own_certificate(db)
-        out[rate_limit.CLUSTER] = (rate_limit_plan(counts, certificate[0] if certificate is not None and counts.tls else ""), {})
+    own = own_certificate(db)
+    counts, modules = gateway_rate_limit_service(db), gateway_module_service(db)
+    if counts is not None and _asks(db, rate_limit.GLOBAL) and (own is not None or not counts.tls):
+        out[rate_limit.CLUSTER] = (rate_limit_plan(counts, own[0] if own is not None and counts.tls else ""), {})
+    if modules is not None and _asks(db, wasm.NAME) and (own is not None or not modules.tls):
+        out[wasm.CLUSTER] = (module_plan(modules, own[0] if own is not None and modules.tls else ""), {})
     log = gateway.access_log
     sinks: list[AlsAccessLog | OpenTelemetryAccessLog | Tracing] = [*log.als, *log.open_telemetry] if log is not None else []
     sinks += [gateway.tracing] if gateway.tracing is not None else []
@@ -187,10 +191,10 @@ def plans_of_gateway(db: Db, key: str) -> Plans:
     return out
 
 
-def _limits_globally(db: Db) -> bool:
-    """Whether any route of the Gateway has requests counted for all proxies."""
+def _asks(db: Db, kind: str) -> bool:
+    """Whether any route of the Gateway needs a filter of that kind."""
     pieces = (db.fold(FILTERS, RouteKey("filters", key)) for key in positions(db))
-    return any(name.partition(PIECE)[0] == rate_limit.GLOBAL for own in pieces for name in own)
+    return any(name.partition(PIECE)[0].startswith(kind) for own in pieces for name in own)
 
 
 def with_endpoints(db: Db, plan: ClusterPlan, known: dict[str, str]) -> ClusterPlan:

@@ -15,6 +15,7 @@ from services.xds_server.render.types import (
     Need,
     Rendered,
 )
+from shared.features.extension.wasm.ir import ModuleService
 from shared.features.parts.xds_values import Unrenderable
 from shared.features.security.authorization.ir import GeoIpProvider
 from shared.features.traffic.health_check.ir import HealthCheckLog
@@ -109,6 +110,13 @@ def gateway_rate_limit_service(db: Db) -> RateLimitService | None:
     """Who counts requests for all proxies."""
     gateway = db.get(GATEWAYS, GATEWAY)
     return gateway.rate_limit_service if gateway is not None else None
+
+
+@query
+def gateway_module_service(db: Db) -> ModuleService | None:
+    """Where proxies get Wasm modules."""
+    gateway = db.get(GATEWAYS, GATEWAY)
+    return gateway.module_service if gateway is not None else None
 
 
 @query

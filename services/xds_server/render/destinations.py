@@ -8,6 +8,8 @@ from services.xds_server.render.tls import own_socket, public_socket, tls_needs,
 from services.xds_server.render.types import CLUSTER, ENDPOINT, SECRET, Need, Rendered, rendered
 from shared.features.client.http1 import xds as http1_options
 from shared.features.client.http1.ir import Http1
+from shared.features.extension.wasm import xds as wasm
+from shared.features.extension.wasm.ir import ModuleService
 from shared.features.parts.external import Service, place
 from shared.features.parts.hostname import is_ip
 from shared.features.parts.xds_values import given, metadata, wrapped
@@ -57,6 +59,7 @@ class ClusterPlan(NamedTuple):
     """Whether extension servers may change it; `extensions` are keys of the objects that its route names."""
     extensions: tuple[str, ...] = ()
     identity: str = ""
+    authority: str | None = None
     """Where not empty: TLS to a service of the control plane, which sees the certificate of that name."""
 
 
@@ -86,6 +89,18 @@ def rate_limit_plan(service: RateLimitService, identity: str) -> ClusterPlan:
         endpoints=(Endpoint(host=service.host, port=service.port),),
     )
     return ClusterPlan(rate_limit.CLUSTER, (setting,), None, of_route=False, identity=identity)
+
+
+def module_plan(service: ModuleService, identity: str) -> ClusterPlan:
+    """The cluster of the control plane, as the place where modules come from."""
+    setting = DestinationSetting(
+        name=f"{wasm.CLUSTER}/backend/-1",
+        weight=1,
+        protocol="HTTP2",
+        address_type="IP" if is_ip(service.host) else "FQDN",
+        endpoints=(Endpoint(host=service.host, port=service.port),),
+    )
+    return ClusterPlan(wasm.CLUSTER, (setting,), None, of_route=False, identity=identity, authority=service.authority)
 
 
 def per_setting(destination: Destination, zones: bool = False) -> bool:
@@ -176,7 +191,7 @@ def cluster(
     if plan.public_host:
         fields["transport_socket"] = public_socket(plan.public_host)
     if plan.identity:
-        fields["transport_socket"] = own_socket(plan.identity)
+        fields["transport_socket"] = own_socket(plan.identity, plan.authority)
         needs.append((SECRET, plan.identity))
     fields |= _protocol_options(plan, auto_http=auto_http, auto_sni=auto_sni)
     fields |= _discovery(plan, assignment)

@@ -189,11 +189,11 @@ def public_socket(host: str) -> Fields:
     return {"name": "envoy.transport_sockets.tls", "typed_config": pack(f"{_TLS}.UpstreamTlsContext", context)}
 
 
-def own_socket(certificate: str) -> Fields:
-    """TransportSocket towards a service of the control plane, whose authority vouches for both sides."""
+def own_socket(certificate: str, authority: str | None = None) -> Fields:
+    """TransportSocket towards a service of the control plane, whose authority (base64 of PEM; a file unless given) vouches for both."""
     common: Fields = {
         "tls_params": {"tls_maximum_protocol_version": "TLSv1_3"},
-        "validation_context": {"trusted_ca": {"filename": OWN_CA_FILE}},
+        "validation_context": {"trusted_ca": {"filename": OWN_CA_FILE} if authority is None else {"inline_bytes": decoded(authority)}},
         "tls_certificate_sds_secret_configs": [sds(certificate)],
     }
     return {"name": "envoy.transport_sockets.tls", "typed_config": pack(f"{_TLS}.UpstreamTlsContext", {"common_tls_context": common})}

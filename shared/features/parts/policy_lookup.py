@@ -41,6 +41,15 @@ class Lookup(Protocol):
     def fact(self, kind: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the world outside of the cluster answers."""
 
+    def bundle(self, owner: ObjectRef, ref: SecretObjectReference) -> bytes:
+        """Authorities in a Secret, a ConfigMap or a ClusterTrustBundle, PEM."""
+
+    def revision(self, owner: ObjectRef) -> str:
+        """Another one whenever what the owner says is another."""
+
+    def module_url(self, name: str) -> str:
+        """Where proxies get a Wasm module."""
+
     def destination(self, owner: ObjectRef, name: str, refs: Iterable[ServiceRef], protocol: AppProtocol) -> Destination:
         """The services that are referred to, as one destination of that name."""
 

@@ -30,5 +30,5 @@ def test_backends_are_on_unless_the_users_file_decides() -> None:
 
 
 def test_nats_comes_first_and_the_four_services_last() -> None:
-    names = [c.name for c in plan.children(LAYOUT, Path("/bin/nats-server"), 18000, 9380)]
+    names = [c.name for c in plan.children(LAYOUT, Path("/bin/nats-server"), 18000, 18002, 9380)]
     assert names == ["nats-server", "example-backend", *SERVICES]

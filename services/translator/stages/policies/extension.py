@@ -40,11 +40,12 @@ def build(db: Db, effective: Effective[Spec], gateway: ObjectRef) -> Built[Exten
     processors = owner(effective, lambda s: s.ext_proc)
     scripts = owner(effective, lambda s: s.lua)
     modules = owner(effective, lambda s: s.dynamic_module)
+    machines = owner(effective, lambda s: s.wasm)
     proxy = proxy_of(db, gateway).spec
     validation = proxy.lua.validation_type or proxy.lua_validation
     disabled = settings(db).disable_lua
     ext_procs, bad_procs = _made(spec.ext_proc, lambda each, i: ext_proc.translate(each, i, processors, lookup))
-    wasms, bad_wasms = _made(spec.wasm, lambda each, i: wasm.translate(each))
+    wasms, bad_wasms = _made(spec.wasm, lambda each, i: wasm.translate(each, i, machines, lookup))
     luas, bad_luas = _made(spec.lua, lambda each, i: lua.translate(each, i, scripts, validation, disabled, lookup))
     dynamic, bad_dynamic = _made(spec.dynamic_module, lambda each, i: dynamic_module.translate(each, i, modules, proxy.dynamic_modules))
     faults = {"ExtProc": bad_procs, "Wasm": bad_wasms, "Lua": bad_luas, "DynamicModule": bad_dynamic}

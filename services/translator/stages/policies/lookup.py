@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from services.translator.stages.backends import Upstream, backend_upstream, service_upstream, with_tls
 from services.translator.stages.endpoints import address_type
 from services.translator.stages.grants import permitted
 from services.translator.stages.metadata import resource_metadata
+from services.translator.stages.policies.references import CA_KEY, data_at
 from services.translator.stages.tables import BACKENDS, CONFIG_MAPS, FACTS, POLICIES, SECRETS, core_ref, environment, settings
 from services.translator.stages.views import view
 from shared.api.envoy import GROUP as ENVOY
 from shared.api.gateway import SecretObjectReference
 from shared.api.parse import MCS_GROUP
+from shared.core.digest import digest
 from shared.core.facts import Question
 from shared.core.refs import ObjectRef
 from shared.features.parts.policy_lookup import Fault, value_at
@@ -72,6 +75,19 @@ class PolicyLookup(NamedTuple):
         if answer is None or answer.value is None:
             raise Fault(answer.problem if answer is not None else f"no answer to {kind} {dict(asked)}")
         return answer.value
+
+    def bundle(self, owner: ObjectRef, ref: SecretObjectReference) -> bytes:
+        try:
+            return data_at(self.db, owner, ref, CA_KEY)
+        except ValueError as e:
+            raise Fault(str(e)) from None
+
+    def revision(self, owner: ObjectRef) -> str:
+        row = self.db.get(POLICIES, owner)
+        return digest(msgspec.json.encode(row.spec, order="deterministic"))[:16] if row is not None else ""
+
+    def module_url(self, name: str) -> str:
+        return f"{settings(self.db).modules.url}/{name}.wasm"
 
     def destination(self, owner: ObjectRef, name: str, refs: Iterable[ServiceRef], protocol: AppProtocol) -> Destination:
         settings = []

@@ -12,8 +12,10 @@ from services.translator.stages.policies.kinds import FOR_ROUTES
 from services.translator.stages.policies.precedence import counts, laid
 from services.translator.stages.policies.targets import gateway_behind, holder, scopes
 from services.translator.stages.proxies import fleet_of
+from services.translator.stages.tables import POLICIES
+from shared.api.extension_policy import EnvoyExtensionPolicySpec
 from shared.core.refs import GatewayRef, ObjectRef
-from shared.incremental import Db
+from shared.incremental import Collection, Db
 from shared.ir import extension, security
 from shared.ir.policy import PolicyShard
 
@@ -36,6 +38,17 @@ def _uses(db: Db, policy: ObjectRef) -> Iterator[tuple[ObjectRef, Laid]]:
 def uses(db: Db, policy: ObjectRef) -> tuple[tuple[ObjectRef, Laid], ...]:
     """The Gateways at which a policy counts, and over what it is laid there, each once."""
     return tuple((gateway, each) for gateway, each in dict.fromkeys(_uses(db, policy)) if counts(db, each, gateway))
+
+
+def _needs_modules(db: Db, policy: ObjectRef) -> Mapping[GatewayRef, bool]:
+    row = db.get(POLICIES, policy)
+    if row is None or not isinstance(row.spec, EnvoyExtensionPolicySpec) or not row.spec.wasm:
+        return {}
+    return {fleet_of(db, gateway): True for gateway, _ in _uses(db, policy)}
+
+
+MODULE_USERS: Collection[GatewayRef, bool] = Collection("module_users", source=POLICIES, fn=_needs_modules)
+"""Fleets whose proxies need Wasm modules."""
 
 
 def endpoints_of_services(db: Db, policy: ObjectRef) -> Mapping[tuple[GatewayRef, str], bool]:

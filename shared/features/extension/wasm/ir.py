@@ -15,6 +15,20 @@ class WasmCode(IR, frozen=True):
     sha256: str = ""
 
 
+class ModuleService(IR, frozen=True):
+    """Where proxies get modules: the control plane. `tls`: both sides show certificates of its own authority, which is `authority`
+    (base64 of PEM) where proxies do not have it as a file."""
+
+    host: str
+    port: int
+    tls: bool = True
+    authority: str | None = None
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+
+
 class Wasm(IR, frozen=True):
     """`config` is any JSON; `host_keys` name variables of the proxy's environment that the module may see."""
 

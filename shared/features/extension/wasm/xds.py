@@ -11,8 +11,8 @@ from shared.ir.http import HttpRoute
 from shared.xds.message import Fields, pack
 
 NAME = "envoy.filters.http.wasm"
-_CLUSTER = "wasm_cluster"
-"""Stands in the bootstrap configuration."""
+CLUSTER = "wasm_cluster"
+"""The control plane, which serves modules."""
 # a module may take the control plane some time to fetch; Envoy's own patience is a second
 _PATIENCE: Fields = {"num_retries": wrapped(10), "retry_back_off": {"base_interval": duration("1s"), "max_interval": duration("30s")}}
 
@@ -25,13 +25,14 @@ def _filter(of: Wasm) -> Fields:
     if of.code is None:
         raise Unrenderable(f"wasm {of.name} has no module")
     remote: Fields = {
-        "http_uri": http_uri(of.code.serving_url, _CLUSTER, TIMEOUT),
+        "http_uri": http_uri(of.code.serving_url, CLUSTER, TIMEOUT),
         "sha256": of.code.sha256,
         "retry_policy": _PATIENCE,
     }
     machine: Fields = {
-        # filters share no machine
-        "vm_id": of.name,
+        # filters share no machine; and while Envoy has not fetched a module yet, it tells machines apart by this alone: a new module
+        # would run in the machine of the old one
+        "vm_id": f"{of.name}/{of.code.sha256}",
         "runtime": "envoy.wasm.runtime.v8",
         "code": {"remote": remote},
         "environment_variables": {"host_env_keys": list(of.host_keys)} if of.host_keys else None,

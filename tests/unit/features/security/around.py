@@ -42,7 +42,16 @@ class Around(msgspec.Struct):
         return "!hmac"
 
     def fact(self, kind: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        return self._found(self.facts, asked["issuer"])
+        return self._found(self.facts, next(asked[key] for key in ("issuer", "url", "image") if key in asked))
+
+    def bundle(self, owner: ObjectRef, ref: SecretObjectReference) -> bytes:
+        return self._found(self.config_maps, f"{ref.namespace or owner.namespace}/{ref.name}")["ca.crt"].encode()
+
+    def revision(self, owner: ObjectRef) -> str:
+        return "revision"
+
+    def module_url(self, name: str) -> str:
+        return f"https://control-plane/{name}.wasm"
 
     def destination(self, owner: ObjectRef, name: str, refs: Iterable[ServiceRef], protocol: AppProtocol) -> Destination:
         settings = (DestinationSetting(name=f"{name}/backend/{i}", protocol=protocol) for i, _ in enumerate(refs))
