@@ -50,6 +50,8 @@ class GatewayState:
         self._rejections = Rejections(self._store, str(self.ref))
         self._keys: set[str] = set()
         self._fresh = True
+        self.rendered = True
+        """Whether all that there is has been rendered once: no route waits for its first answers from extension servers."""
         self._version, self._tag = 0, ""
 
     def update(self, version: int, incarnation: str, changed: Mapping[str, bytes | None], full: bool) -> int:
@@ -63,6 +65,7 @@ class GatewayState:
                 self._keys.add(key)
         tag = tag_of(incarnation)
         changes = self._store.apply(version, changed)
+        self.rendered = (self.rendered and self._version > 0) or self._store.settled
         self._version, self._tag = version, tag
         if self._fresh:
             self._show_first()
@@ -100,6 +103,7 @@ class GatewayState:
     def answer(self, answers: Mapping[Ask, Answer]) -> bool:
         """Takes answers of extension servers; whether proxies get to see something different."""
         changes = self._store.answer(answers)
+        self.rendered |= self._store.settled
         if self._fresh:
             self._show_first()
             return not self._fresh

@@ -68,6 +68,7 @@ class XdsServer:
         self._on_limits: Callable[[], None] = lambda: None
         self.limits = Board()
         """What the rate limit service is to count."""
+        self._all_told = False
         self._server: grpc.aio.Server | None = None
         self._draining = asyncio.Event()
 
@@ -79,14 +80,12 @@ class XdsServer:
         begin = time.perf_counter()
         with _collector_paused(len(changed)):
             count = state.update(version, incarnation, changed, full)
-            limits_moved = self.limits.apply(gateway, state.moved_limits())
         metrics.RENDER_SECONDS.observe(time.perf_counter() - begin)
         metrics.SNAPSHOT_CREATE.labels("success").inc()
         log.debug("version rendered", gateway=str(gateway), version=version, shards=len(changed), resources=count)
         self._ask(state)
         self._wake(state)
-        if limits_moved:
-            self._on_limits()
+        self._count(state)
 
     def use(self, asker: Asker) -> None:
         """From now on extension servers are asked."""
@@ -110,7 +109,16 @@ class XdsServer:
         moved = state.answer(answers)
         if self._ask(state) or moved:
             self._wake(state)
+        self._count(state)
         self._report(gateway)
+
+    def _count(self, state: GatewayState) -> None:
+        """Tells what is to be counted and changed. While a Gateway's routes wait for their first answers it is not known what that is."""
+        moved = self.limits.apply(state.ref, state.moved_limits())
+        if self._all_told and all(each.rendered for each in self._gateways.values()):
+            moved |= self.limits.complete()
+        if moved:
+            self._on_limits()
 
     def remove(self, gateway: GatewayRef) -> None:
         """The Gateway is gone: its proxies, if there are any, keep what they have."""
@@ -127,7 +135,8 @@ class XdsServer:
 
     def complete(self) -> None:
         """Every Gateway that there is has been told."""
-        if self.limits.complete():
+        self._all_told = True
+        if all(each.rendered for each in self._gateways.values()) and self.limits.complete():
             self._on_limits()
 
     def on_limits(self, callback: Callable[[], None]) -> None:

@@ -223,8 +223,7 @@ class GatewayStore:
             if new != self._translation.rendered.get(need):
                 out[need] = new
         self._held = self._too_early(out)
-        settled = not self._db.unanswered(ANSWERS)
-        shown = self._translation.move({n: r for n, r in out.items() if n not in self._held}, self._attached(), settled)
+        shown = self._translation.move({n: r for n, r in out.items() if n not in self._held}, self._attached(), self.settled)
         return changes(sorted(shown.items(), key=lambda item: item[0]))
 
     def _too_early(self, out: Mapping[Need, Rendered | None]) -> set[Need]:
@@ -241,6 +240,11 @@ class GatewayStore:
         return given(self._db, keys(shard.extension_server_policies)) if isinstance(shard, GatewayShard) else ()
 
     # extension servers
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing in rendering waits for an answer."""
+        return not self._db.unanswered(ANSWERS)
 
     def asks(self) -> frozenset[Ask]:
         """Questions to extension servers that nobody has answered."""

@@ -8,12 +8,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from services.xds_server.gateway import GatewayState
 from services.xds_server.hooks.judge import Refused, judged
 from services.xds_server.hooks.plan import Answer, Ask, Server
 from services.xds_server.hooks.translation import PATIENCE
 from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, MESSAGES, ROUTE, SECRET
 from services.xds_server.store import GatewayStore
-from shared.core.refs import ObjectRef
+from shared.core.refs import GatewayRef, ObjectRef
 from shared.extension.contexts import ClusterContext, ListenerContext, RouteContext, Translation, TranslationContext
 from shared.extension.protocol import TRANSLATION
 from shared.extension.server import Extension, handle
@@ -25,6 +26,7 @@ from shared.ir.shards import GATEWAY, extension_key
 from shared.ir.unstructured import ExtensionShard, UnstructuredRef
 from shared.xds.message import build, decode, to_json
 from tests.unit.xds_server import builders as b
+from tests.unit.xds_server.client import LIMITS
 
 FILTER = extension_key(ObjectRef("example.io", "Filter", "default", "one"))
 POLICY = extension_key(ObjectRef("example.io", "Policy", "default", "all"))
@@ -371,6 +373,20 @@ def test_the_last_good_translation_stands_in_after_a_restart_and_the_question_st
     store.answer({first: Answer(kept.body, withheld=True)})
     assert store.asks() == {first}
     assert b"r2" in store.request_of(first)
+
+
+def test_a_gateway_is_rendered_once_its_routes_have_their_first_answers() -> None:
+    of = server("Route", TRANSLATION)
+    state = GatewayState(GatewayRef("default", "eg"), b.opened, LIMITS, extensions=(of,))
+    assert state.rendered, "there is nothing to render"
+    state.update(1, "i", {k: v for k, v in b.encoded(shards()).items() if v is not None}, True)
+    assert not state.rendered
+    (route,) = state.asks()
+    state.answer({route: Answer()})
+    assert state.rendered
+    assert {ask.hook for ask in state.asks()} == {TRANSLATION}
+    state.update(2, "i", b.encoded({FILTER: thing("Filter", "one", header="b")}), False)
+    assert state.rendered, "what is counted is known from before"
 
 
 def test_the_systems_trust_store_is_nobodys_to_change() -> None:

@@ -81,7 +81,8 @@ class FileProvider:
                 await _sleep(stop, IDLE_MS / 1000)
                 continue
             identity = _identity(self._roots)
-            rescan_at = time.monotonic() + RESCAN_SECONDS
+            # the kernel's watch begins with the loop below: what happened between the look above and that is looked for at its first turn
+            rescan_at = 0.0
             try:
                 async for events in awatch(
                     *roots,
