@@ -1,0 +1,1 @@
+"""What model servers speak: a request and its response between OpenAI's form, which clients use, and the server's own. Pure."""
