@@ -256,6 +256,26 @@ async def test_a_status_goes_beside_those_of_others(cluster: ApiServer, namespac
         assert shown() == [(OTHER, "Changed")]
 
 
+async def test_a_status_that_is_ours_alone_can_be_taken_back(cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a route names another Gateway, or a Gateway another class. A server refuses a status that is gone altogether."""
+    monkeypatch.setattr("services.resource_watcher.providers.kubernetes.writing.TRIES", 1)
+    cluster.apply(routes(namespace), route(namespace, "r"))
+    spec = {"gatewayClassName": "eg", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]}
+    gateways = f"/apis/{GATEWAY}/v1/namespaces/{namespace}/gateways"
+    cluster.apply(gateways, {"apiVersion": f"{GATEWAY}/v1", "kind": "Gateway", "metadata": {"name": "gw"}, "spec": spec})
+    shown, gateway = Shown(cluster, namespace), ObjectRef(GATEWAY, "Gateway", namespace, "gw")
+    (ours,) = entry(CONTROLLER, "Ours")["conditions"]
+    async with running(cluster, monkeypatch) as r:
+        await r.provider.write_status(ref(namespace, "r"), {"parents": [entry(CONTROLLER, "Ours")]})
+        await r.provider.write_status(gateway, {"conditions": [ours]})
+        assert shown() == [(CONTROLLER, "Ours")]
+        assert ours["type"] in {c["type"] for c in cluster.get(f"{gateways}/gw")["status"]["conditions"] if c["reason"] == "Ours"}
+        await r.provider.write_status(ref(namespace, "r"), None)
+        await r.provider.write_status(gateway, None)
+        assert shown() == []
+        assert "Ours" not in {c["reason"] for c in cluster.get(f"{gateways}/gw")["status"]["conditions"]}
+
+
 async def test_two_controllers_that_write_at_once_lose_nothing(cluster: ApiServer, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster.apply(routes(namespace), route(namespace, "r"))
     shown, at = Shown(cluster, namespace), ref(namespace, "r")

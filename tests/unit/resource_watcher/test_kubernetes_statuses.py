@@ -29,6 +29,11 @@ def test_nobodys_entries_are_moved() -> None:
     assert together(None, {}, OURS) == {}
 
 
+def test_of_a_status_that_was_some_list_stays() -> None:
+    assert together(None, {"parents": [parent(OURS)]}, OURS) == {"parents": []}
+    assert together(None, {"conditions": [{"type": "A"}], "addresses": []}, OURS) == {"conditions": []}
+
+
 def test_what_a_server_fills_in_does_not_make_another_entry() -> None:
     filled = {"controllerName": OURS, "parentRef": {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "gw"}}
     assert together({"parents": [parent(OURS)]}, {"parents": [filled, parent(THEIRS)]}, OURS)["parents"] == [parent(OURS), parent(THEIRS)]

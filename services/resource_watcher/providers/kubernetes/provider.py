@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
@@ -27,8 +28,10 @@ log = structlog.get_logger("kubernetes-provider")
 MANAGER = "headgate"
 LOOK_AGAIN = 5.0
 """Seconds until a kind that is not installed is looked for again."""
-GATHER = 0.002
-"""Seconds in which changes that come together are told together."""
+GATHER, GATHER_MOST, QUIET = 0.002, 0.1, 0.05
+"""Seconds in which changes that come together are told together: GATHER for one that comes alone, twice as long for each further time in
+a stream of changes, GATHER_MOST at most, until there are none for QUIET seconds. What follows costs by the version, not only by the change:
+each is a RouteConfiguration that every Envoy takes in whole."""
 
 
 class KubernetesProvider:
@@ -153,16 +156,18 @@ class KubernetesProvider:
             self._pending |= {r: o if self._scope.takes(r) else None for r, o in self._seen.items() if r.namespace == name}
 
     async def _tell(self, sink: Sink) -> None:
-        told_complete = False
+        told_complete, gather, last = False, GATHER, 0.0
         while True:
             await self._wake.wait()
-            await asyncio.sleep(GATHER)
+            gather = min(2 * gather, GATHER_MOST) if time.monotonic() - last < QUIET else GATHER
+            await asyncio.sleep(gather)
             self._wake.clear()
             complete = all(told.is_set() for told in self._told.values())
             changes, self._pending = self._pending, {}
             if changes or (complete and not told_complete):
                 told_complete = told_complete or complete
                 await sink(Update(changes, complete, self._problems()))
+            last = time.monotonic()
 
     def _problems(self) -> tuple[Problem, ...]:
         return tuple(

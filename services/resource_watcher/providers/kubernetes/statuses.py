@@ -20,7 +20,10 @@ def ours(status: Mapping[str, Any] | None, controller: str) -> dict[str, Any] | 
 
 
 def together(own: Mapping[str, Any] | None, now: Mapping[str, Any] | None, controller: str) -> dict[str, Any]:
-    """Our status with what others have said, which stays as it is and where it is: nobody's writing moves another's entries."""
+    """Our status with what others have said, which stays as it is and where it is: nobody's writing moves another's entries.
+
+    Of a status that had something in it some list always stays, if an empty one: a server refuses a status that is gone altogether.
+    """
     out = dict(own or {})
     for field, about in _SHARED.items():
         mine = {_place(e, about): e for e in out.get(field) or ()}
@@ -31,9 +34,9 @@ def together(own: Mapping[str, Any] | None, now: Mapping[str, Any] | None, contr
             elif (place := _place(entry, about)) in mine:
                 entries.append(mine.pop(place))
         entries += mine.values()
-        if entries:
+        if entries or field in (now or {}):
             out[field] = entries[: MOST[field]]
-    return out
+    return out or {field: [] for field in ("conditions",) if field in (now or {})}
 
 
 def _is_ours(entry: Any, controller: str) -> bool:
