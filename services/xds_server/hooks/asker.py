@@ -159,15 +159,11 @@ class Asker:
         """Asks until there is an answer to the latest question, or nobody wants it any more."""
         pause = SHORTEST
         while at.of.asking(todo.ask):
-            client = self._clients[todo.ask.server]
-            if client.down and not todo.fault:
-                self._failed(at, todo, client.down)
-                continue
             ask = todo.ask
             begin = time.monotonic()
             request = at.of.request_of(ask)
             try:
-                answer = await client.ask(ask, request)
+                answer = await self._clients[ask.server].ask(ask, request)
             except Failed as e:
                 if todo.ask.hook == TRANSLATION or at.of.asking(todo.ask):
                     self._failed(at, todo, str(e))

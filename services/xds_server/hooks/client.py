@@ -23,6 +23,8 @@ TIMEOUT = 5.0
 """Seconds that an answer may take, with all attempts, where the configuration does not say."""
 AT_ONCE = 32
 """Questions under way at one server."""
+PROBES = 4
+"""How many of these are still asked while the last ones had no answer; the others are told what is wrong without a wait of their own."""
 
 
 class Failed(Exception):
@@ -30,12 +32,13 @@ class Failed(Exception):
 
 
 class Client:
-    """`down` says what is wrong while the server does not answer at all; '' while it does."""
+    """One server's. While it does not answer at all, a few questions find out whether it does again."""
 
     def __init__(self, manager: ExtensionManager, server: Server, open_secret: Callable[[str], bytes]) -> None:
         self.server = server
         self.timeout = durations.parse(manager.timeout) / 1e9 if manager.timeout is not None else TIMEOUT
-        self.down = ""
+        self._down = ""
+        self._flying = 0
         self._manager = manager
         self._open_secret = open_secret
         self._credentials: ExtensionServer | None = None
@@ -81,17 +84,27 @@ class Client:
         if len(request) > self._manager.largest:
             raise Failed(f"the question has {len(request)} bytes, and maxMessageSize is {self._manager.largest}")
         async with self._slots:
+            # also one that has waited in line since the server was well
+            if self._down and self._flying >= PROBES:
+                raise Failed(self._down)
+            self._flying += 1
             try:
-                channel = self._connected()
-                method = channel.unary_unary(f"/{SERVICE}/{METHODS[question.hook]}", None, None)
-                response: bytes = await method(request, timeout=self.timeout)
-            except grpc.aio.AioRpcError as e:
-                text = f"{e.code().name}: {e.details()}"
-                if e.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                    self.down = text
-                raise Failed(text) from e
-        self.down = ""
+                response = await self._send(question, request)
+            finally:
+                self._flying -= 1
         return judged(self.server, question, response)
+
+    async def _send(self, question: Ask, request: bytes) -> bytes:
+        try:
+            method = self._connected().unary_unary(f"/{SERVICE}/{METHODS[question.hook]}", None, None)
+            response: bytes = await method(request, timeout=self.timeout)
+        except grpc.aio.AioRpcError as e:
+            text = f"{e.code().name}: {e.details()}"
+            # any other code is an answer
+            self._down = text if e.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED) else ""
+            raise Failed(text) from e
+        self._down = ""
+        return response
 
     def _connected(self) -> grpc.aio.Channel:
         if self._channel is None:
