@@ -61,6 +61,7 @@ class GatewayStore:
         self._translation = Translation(extensions)
         self._held: set[Need] = set()
         self._answered: set[Ask] = set()
+        self._stand_ins: set[Ask] = set()
         self._most_answered = _SPARE_ANSWERS
         self._patches = Patches()
         self._problems: dict[str, tuple[str, ...]] = {}
@@ -228,7 +229,8 @@ class GatewayStore:
 
     def _too_early(self, out: Mapping[Need, Rendered | None]) -> set[Need]:
         """While extension servers are asked: what others still lead to does not go, and what leads to clusters waits for these."""
-        if not self._db.unanswered(ANSWERS):
+        self._stand_ins = {ask for ask in self._stand_ins if self._db.wanted(ANSWERS, ask)}
+        if not self._db.unanswered(ANSWERS) and not self._stand_ins:
             return set()
         clusters = any(self._db.pending(each) for each in outputs.BY_TYPE[CLUSTER])
         gone = {need for need, new in out.items() if new is None and need[0] in (CLUSTER, ENDPOINT, SECRET)}
@@ -278,6 +280,8 @@ class GatewayStore:
         rows = {ask: answer for ask, answer in answers.items() if self._db.wanted(ANSWERS, ask)}
         self._db.apply({ANSWERS: rows})
         self._answered.update(rows)
+        self._stand_ins -= rows.keys()
+        self._stand_ins |= {ask for ask, answer in rows.items() if answer.stands_in}
         if len(self._answered) > self._most_answered:
             self._forget_answers()
         first = changes(sorted(moves.items(), key=lambda item: item[0]))

@@ -182,7 +182,7 @@ class Asker:
             self._tell(at)
             if ask.hook != TRANSLATION:
                 # newer than what is shown, though it is not the latest
-                self._answered(at.of.ref, {todo.ask: answer})
+                self._answered(at.of.ref, {todo.ask: answer._replace(stands_in=True)})
         if at.todo.get(todo.ask.slot) is todo:
             del at.todo[todo.ask.slot]
             self._tell(at)

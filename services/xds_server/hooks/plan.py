@@ -60,10 +60,12 @@ class Ask(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """`body` takes the resource's place (None: it stays as it was). `withheld`: there is no answer, and without one it is not shown."""
+    """`body` takes the resource's place (None: it stays as it was). `withheld`: there is no answer, and without one it is not shown.
+    `stands_in`: it is an answer from before, and may lead to what is there no more."""
 
     body: bytes | None = None
     withheld: bool = False
+    stands_in: bool = False
 
 
 def ask(server: Server, hook: str, resource: str, request: bytes) -> Ask:

@@ -102,4 +102,4 @@ def without(ask: Ask, last: Last | None, fail_open: bool) -> Answer:
         return Answer(withheld=True)
     if ask.hook == TRANSLATION:
         return Answer(last.answer.body, withheld=True)
-    return last.answer
+    return last.answer._replace(stands_in=True)

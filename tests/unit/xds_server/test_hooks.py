@@ -266,6 +266,45 @@ def test_clusters_come_before_what_leads_to_them_and_go_after() -> None:
     assert "httproute/default/r0/rule/0" not in world.made(CLUSTER)
 
 
+def led_to(name: str) -> HttpRouteShard:
+    """The first route, to a cluster of that name."""
+    of = shards()[b.route_key("r0")]
+    assert isinstance(of, HttpRouteShard)
+    return replace(of, routes=(replace(of.routes[0], destination=Destination(name=name, settings=(b.setting("r0", "r1"),))),))
+
+
+def test_what_an_older_answer_leads_to_stays_as_long_as_that_is_shown() -> None:
+    """Of a route whose server does not answer, or answers too late, the clusters that it was shown with are not taken away."""
+    for late in ("httproute/default/r0/rule/0", "second"):
+        world = World(server("Route"))
+        (ask,) = world.asked
+        good = world.reply(ask)
+        world.reply = lambda ask: None
+        for n, name in enumerate(dict.fromkeys((late, "last"))):
+            world.store.apply(2 + n, b.encoded({b.route_key("r0"): led_to(name)}))
+            (ask,) = world.store.asks() or (ask,)
+        assert good is not None
+        world.store.answer({ask: good._replace(stands_in=True)})
+        assert hosts(world)["h0.example.com"]["routes"][0]["route"]["cluster"] == "httproute/default/r0/rule/0"
+        assert {"httproute/default/r0/rule/0", "last"} <= set(world.made(CLUSTER))
+        assert world.made(ENDPOINT).keys() >= {"httproute/default/r0/rule/0"}
+        world.store.apply(9, b.encoded({b.route_key("r1"): b.route("r1", host="h1.example.com", path="/other")}))
+        assert "httproute/default/r0/rule/0" in world.made(CLUSTER), "others change, and this stays"
+        world.store.answer({ask: Answer()})
+        assert hosts(world)["h0.example.com"]["routes"][0]["route"]["cluster"] == "last"
+        assert set(world.made(CLUSTER)) == {"last", "httproute/default/r1/rule/0"}
+
+
+def test_of_a_route_that_is_gone_nothing_is_held_back() -> None:
+    world = World(server("Route"))
+    world.reply = lambda ask: None
+    world.store.apply(2, b.encoded({b.route_key("r0"): led_to("other")}))
+    (ask,) = world.store.asks()
+    world.store.answer({ask: Answer(stands_in=True)})
+    world.store.apply(3, {b.route_key("r0"): None})
+    assert set(world.made(CLUSTER)) == {"httproute/default/r1/rule/0"}
+
+
 def test_a_custom_backend_is_a_cluster_without_endpoints_for_its_server_to_fill() -> None:
     content = shards()
     of = content[b.route_key("r0")]
