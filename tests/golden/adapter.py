@@ -73,6 +73,8 @@ def in_go_spelling(value: Any) -> Any:
     """Go reads field names in any case, and a few cases make use of it; an API server would drop or refuse what they write."""
     if isinstance(value, dict):
         fixed = {k[:1].lower() + k[1:] if k[:1].isupper() and not k.isupper() else k: v for k, v in value.items()}
+        if isinstance(fixed.get("backoff"), dict):  # a policy's; a route's is a duration, and is spelled so
+            fixed["backOff"] = fixed.pop("backoff")
         return {k: v if k in _FREE else in_go_spelling(v) for k, v in fixed.items()}
     return [in_go_spelling(v) for v in value] if isinstance(value, list) else value
 
