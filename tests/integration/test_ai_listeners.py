@@ -12,7 +12,7 @@ import yaml
 
 from shared.testing.ports import free_port
 from shared.testing.wait import until
-from tests.integration.ai import AiWorld, ai_world, gateway, route
+from tests.integration.ai import CONFIG, AiWorld, ai_world, gateway, route
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 RULES = "[{models: ['gpt-*'], backends: [{name: openai}]}]"
@@ -177,3 +177,15 @@ spec: {mergeGateways: true}
         await w.answers("gpt-4o", port=second)
         await w.answers("gpt-4o", 404, port=third)
         assert len(list((w.p.layout.root / "envoy").glob("*/envoy.log"))) == 1
+
+
+async def test_the_objects_that_the_readme_runs(tmp_path: Path) -> None:
+    folder = CONFIG.parent / "objects"
+    models = (folder / "models.yaml").read_text().replace("9400", "OPENAI").replace("9401", "ANTHROPIC")
+    async with ai_world(tmp_path, **{"class": (folder / "gateway.yaml").read_text().replace("8888", "PORT"), "backends": models}) as w:
+        await w.answers("gpt-4o", x_server="openai")
+        await w.answers("claude-x", x_server="anthropic")
+        assert w.anthropic.seen[-1][1]["x-api-key"] == "not-a-real-key"
+        w.openai.broken = 500
+        await w.answers("gpt-4o", x_server="anthropic")
+        assert w.anthropic.seen[-1][2]["model"] == "claude-sonnet-4-5"

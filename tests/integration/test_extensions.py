@@ -129,6 +129,11 @@ class World:
         found = self.p.conditions("gw", "Gateway").get("ExtensionServersAvailable")
         return found["message"] if found is not None and found["status"] == "False" else ""
 
+    async def metrics(self) -> str:
+        """Of the xds_server."""
+        ops = json.loads((self.p.layout.notes / "xds-server.json").read_text())["ops"]
+        return (await self.p.client.get(f"{ops}/metrics")).text
+
     async def kept(self) -> dict[str, Any]:
         return {s: json.loads(v) for s, v in (await self.p.stream("HOOKS", "hooks.>")).items()}
 
@@ -256,6 +261,7 @@ async def test_a_server_that_misbehaves_and_fails_closed(tmp_path: Path, mode: s
         await until(w.troubled, 30)
         assert "ext" in w.troubled()
         assert "VirtualHost" in w.troubled()
+        assert 'xds_extension_failing{extension="ext"} 1.0' in await w.metrics()
         await w.served("/plain", x_host="ext", x_answer="yes")
         w.server.mode("good")
         if mode in ("gone", "crash"):
@@ -263,6 +269,7 @@ async def test_a_server_that_misbehaves_and_fails_closed(tmp_path: Path, mode: s
             w.server.start()
         await w.p.answers("/plain", "new", deadline=40)
         await until(lambda: not w.troubled(), 20)
+        assert 'xds_extension_failing{extension="ext"} 0.0' in await w.metrics()
 
 
 @pytest.mark.parametrize("mode", ["error", "gone"])

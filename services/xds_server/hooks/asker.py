@@ -33,6 +33,8 @@ PATIENCE = 2.0
 """Seconds over a server's timeout that a replica waits for the one that asks."""
 _LOOKED = 0.25
 """Seconds between looks for those that were waited for too long."""
+_FEW, _TOGETHER = 8, 0.05
+"""Up to so many open questions are nothing to wait for; with more, answers are taken together every so many seconds."""
 _SPARE = 64
 """How many answers more than there are questions may be kept before they are looked through."""
 
@@ -177,12 +179,12 @@ class Asker:
             if todo.ask == ask:
                 del at.todo[ask.slot]
                 self._tell(at)
-                self._answered(at.of.ref, {ask: answer})
+                self._deliver(at, {ask: answer})
                 return
             self._tell(at)
             if ask.hook != TRANSLATION:
                 # newer than what is shown, though it is not the latest
-                self._answered(at.of.ref, {todo.ask: answer._replace(stands_in=True)})
+                self._deliver(at, {todo.ask: answer._replace(stands_in=True)})
         if at.todo.get(todo.ask.slot) is todo:
             del at.todo[todo.ask.slot]
             self._tell(at)
@@ -197,7 +199,7 @@ class Asker:
         if first and self._clients[ask.server].server.fail_open and at.turn.ours:
             made = Record(ask.server, ask.hook, ask.resource, ask.digest, failed=fault)
             self._store(at, ask.slot, msgspec.json.encode(made), Last(ask.digest, Answer(), fault))
-        self._answered(at.of.ref, {ask: self._without(at, ask)})
+        self._deliver(at, {ask: self._without(at, ask)})
 
     def _without(self, at: Questions, ask: Ask) -> Answer:
         return without(ask, self.kept.get(at.of.ref, ask.slot), self._clients[ask.server].server.fail_open)
@@ -237,7 +239,22 @@ class Asker:
             else:
                 del at.todo[slot]
             self._tell(at)
-            self._answered(ref, {todo.ask: last.answer})
+            self._deliver(at, {todo.ask: last.answer})
+
+    def _deliver(self, at: Questions, answers: Mapping[Ask, Answer]) -> None:
+        """An answer to one of few questions counts at once; of many that come together some are waited for, and rendering runs once."""
+        at.answers.update(answers)
+        if len(at.todo) <= _FEW:
+            self._flush(at)
+        elif not at.delivering:
+            at.delivering = True
+            asyncio.get_running_loop().call_later(_TOGETHER, self._flush, at)
+
+    def _flush(self, at: Questions) -> None:
+        at.delivering = False
+        answers, at.answers = at.answers, {}
+        if answers and self._gateways.get(at.of.ref) is at:
+            self._answered(at.of.ref, answers)
 
     async def _tick(self) -> None:
         """A replica that does not ask waits for the one that does, but not for ever."""

@@ -57,6 +57,9 @@ class Questions:
         self.todo: dict[Slot, Todo] = {}
         self.turn = turn(self)
         self.telling = False
+        self.answers: dict[Ask, Answer] = {}
+        """Answers that rendering has not been told of."""
+        self.delivering = False
         self.task: asyncio.Task[None] | None = None
 
     def late(self, now: float, patience: Callable[[Slot], float]) -> Iterator[Todo]:
