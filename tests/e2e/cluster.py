@@ -154,12 +154,12 @@ class Cluster:
 
     # installing
 
-    def install_with_kustomize(self) -> None:
-        text = self.kubectl("kustomize", str(DEPLOY / "base")).replace(PUBLISHED, self.image)
+    def install_with_kustomize(self, folder: str = "base") -> None:
+        text = self.kubectl("kustomize", str(DEPLOY / folder)).replace(PUBLISHED, self.image)
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=text)
 
-    def uninstall_with_kustomize(self) -> None:
-        self.kubectl("delete", "--ignore-not-found", "-f", "-", text=self.kubectl("kustomize", str(DEPLOY / "base")))
+    def uninstall_with_kustomize(self, folder: str = "base") -> None:
+        self.kubectl("delete", "--ignore-not-found", "-f", "-", text=self.kubectl("kustomize", str(DEPLOY / folder)))
 
     def install_with_helm(self, *values: str, release: str = "headgate", namespace: str = NAMESPACE) -> None:
         sets = [a for v in (f"global.images.envoyGateway.image={self.image}", *values) for a in ("--set", v)]

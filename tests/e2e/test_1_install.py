@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.cluster import NAMESPACE, Cluster, until
-from tests.e2e.steady import HOST
+from tests.e2e.cluster import NAMESPACE, SERVICES, Cluster, until
+from tests.e2e.steady import HOST, edit, nothing_fails, served_edit
 
 
 def answers(cluster: Cluster) -> None:
@@ -33,6 +33,52 @@ def test_kustomize(cluster: Cluster) -> None:
     finally:
         cluster.uninstall_with_kustomize()
         cluster.namespace(NAMESPACE)
+        until(lambda: cluster.items("pod") == [], 120)
+    assert left_behind(cluster) == []
+
+
+def test_two_of_each_service_and_three_of_nats(cluster: Cluster) -> None:
+    """Any one of them may be lost at once, with what is under way."""
+    overlay = "overlays/high-availability"
+    cluster.install_with_kustomize(overlay)
+    cluster.installed()
+    try:
+        answers(cluster)
+        address = cluster.address("eg", "quickstart")
+        with nothing_fails(cluster, address):
+            for part in ("nats", *SERVICES):
+                pods = cluster.items("pod", selector=f"app.kubernetes.io/component={part}")
+                assert len(pods) == (3 if part == "nats" else 2)
+                cluster.kubectl("delete", "pod", "-n", NAMESPACE, pods[0]["metadata"]["name"], "--grace-period=0", "--force")
+                cluster.installed()
+        cluster.delete_file("quickstart.yaml")
+        until(lambda: cluster.proxies("eg") == [], 60)
+    finally:
+        cluster.uninstall_with_kustomize(overlay)
+        cluster.namespace(NAMESPACE)
+        until(lambda: cluster.items("pod") == [], 120)
+
+
+def test_proxies_in_their_gateways_namespace(cluster: Cluster) -> None:
+    """They prove themselves by tokens of their service accounts, to an xds_server that was started later, too."""
+    cluster.install_with_helm("config.envoyGateway.provider.kubernetes.deploy.type=GatewayNamespace")
+    cluster.installed()
+    try:
+        answers(cluster)
+        (proxy,) = cluster.items("pod", "quickstart", "gateway.networking.k8s.io/gateway-name=eg")
+        assert proxy["spec"]["serviceAccountName"] == "eg"
+        assert cluster.proxies("eg") == []
+        claimed = [f["name"] for f in cluster.get("gatewayclass", "eg", "")["status"]["supportedFeatures"]]
+        assert "GatewayInfrastructurePropagation" in claimed
+        cluster.kubectl("rollout", "restart", "deployment/headgate-xds-server", "-n", NAMESPACE)
+        cluster.rolled_out("deployment", "headgate-xds-server")
+        edit(cluster, 7)
+        address = cluster.address("eg", "quickstart")
+        assert until(lambda: served_edit(cluster, address) == 7)
+        cluster.delete_file("quickstart.yaml")
+        until(lambda: cluster.items("pod", "quickstart", "gateway.networking.k8s.io/gateway-name=eg") == [], 90)
+    finally:
+        cluster.uninstall_with_helm()
         until(lambda: cluster.items("pod") == [], 120)
     assert left_behind(cluster) == []
 

@@ -3,7 +3,8 @@
 At most one response a type is in flight, so an answer always belongs to what was sent last. Make before break: what others need is
 added first (clusters, endpoints, secrets; then listeners; then routes), each when the client has acknowledged the one before;
 removals follow when all additions are acknowledged (a listener goes with the one that may take its address). No wait is
-longer than a limit.
+longer than a limit. What a client takes long to take it is given a rest from: in a stream of changes it has as much time for its
+requests as for its configuration.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Stream:
         self._least_version = 0
         self._waits: dict[str, float] = {}
         self._until: float | None = None
+        self._now = 0.0
         self.acked_version = 0
         self.acked_seq = 0
 
@@ -110,6 +112,7 @@ class Stream:
                 healed |= sub.later.pop(name, None) is not None
                 self._awaited.discard((sub.type_url, name))
             return [Accepted({(sub.type_url, n): content_of(r.version) for n, r in flight.sent.items()}, healed)]
+        sub.sent_at = None
         for name, before in flight.before.items():
             if before is None:
                 sub.known.pop(name, None)
@@ -140,10 +143,11 @@ class Stream:
 
     def poll(self, now: float) -> list[Response]:
         """All that can be sent now. Call it again after each request, each change of the view, and at `until`."""
-        self._until = None
+        self._until, self._now = None, now
         if not self._view.whole or self._is_behind(now):
             return []
         for sub in self._subs.values():
+            sub.rest_after_answer(now)
             sub.absorb(self._view)
             due = sub.due(now, self._view)
             if due is not None:
@@ -209,6 +213,9 @@ class Stream:
             found = {n: r for n, r in found.items() if sub.rejected.get(n) != content_of(r.version)}
             if found:
                 return self._send(sub, found, self._at_once(sub))
+        if sub.upserts and now < sub.rest_until:
+            self._until = sub.rest_until if self._until is None else min(self._until, sub.rest_until)
+            return None
         if sub.upserts:
             after = ADD_AFTER.get(sub.type_url, ())
             awaited = bool(after) and bool(self._awaited)
@@ -254,6 +261,7 @@ class Stream:
             sub.upserts.pop(name, None)
             self._follow_up(resource, before[name])
         sub.in_flight = InFlight(nonce, upserts, before, removed)
+        sub.sent_at = self._now
         sub.nonce, sub.answered = nonce, True
         if self._delta:
             return Response(sub.type_url, nonce, str(self._view.version), tuple(upserts.values()), removed)

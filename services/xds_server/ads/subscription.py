@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from services.xds_server.ads.view import View, content_of
-from services.xds_server.render.types import CLUSTER, LISTENER
+from services.xds_server.render.types import CLUSTER, LISTENER, ROUTE
 from services.xds_server.resources import Resource
 
 WILDCARD = "*"
@@ -29,6 +29,10 @@ class InFlight(NamedTuple):
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 """Seconds before what time may heal is offered again: the first pause; each further one is twice as long, up to the longest."""
+SLIGHT, LONGEST_REST = 0.02, 0.2
+"""Seconds: what is taken faster needs no rest, and no rest is longer."""
+_RESTS = (ROUTE,)
+"""A RouteConfiguration is taken in whole, whatever of it changed."""
 _OFFERED = math.inf
 _HEALS = re.compile(r"cannot bind|address already in use|has duplicate address", re.IGNORECASE)
 
@@ -63,10 +67,18 @@ class Subscription:
         self.later: dict[str, Later] = {}
         self.retry: deque[tuple[str, ...]] = deque()
         self.in_flight: InFlight | None = None
+        self.sent_at: float | None = None
+        self.rest_until = 0.0
         self.nonce = ""
         self.answered = False
         self.begun = False
         self._seq = -1
+
+    def rest_after_answer(self, now: float) -> None:
+        """At the first look after an answer: a client that took long to take something rests for as long."""
+        if self.in_flight is None and self.sent_at is not None:
+            took, self.sent_at = now - self.sent_at, None
+            self.rest_until = now + min(took, LONGEST_REST) if self.type_url in _RESTS and took > SLIGHT else now
 
     def wants(self, name: str) -> bool:
         return self.wildcard or name in self.names

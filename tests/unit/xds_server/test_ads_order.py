@@ -55,6 +55,48 @@ def test_waiting_for_an_acknowledgement_ends() -> None:
     assert client.gets() == ["rds r=1"]
 
 
+def routed() -> Client:
+    """A client that was sent new routes just now, and has more to come."""
+    client = Client(view("rds r=1"))
+    client.subscribes("rds", "r")
+    client.gets_and_acks()
+    client.view.apply(2, "t", changes("rds r=2"))
+    assert client.gets() == ["rds r=2"]
+    client.view.apply(3, "t", changes("rds r=3"))
+    return client
+
+
+def test_routes_that_take_long_are_followed_by_a_rest_as_long() -> None:
+    client = routed()
+    client.now += 0.1
+    client.acks("rds")
+    assert client.gets() == []
+    assert client.stream.until is not None
+    assert abs(client.stream.until - (client.now + 0.1)) < 1e-6
+    client.view.apply(4, "t", changes("rds r=4"))
+    client.now += 0.11
+    assert client.gets() == ["rds r=4"], "what changed meanwhile goes with it"
+    client.now += 60
+    client.acks("rds")
+    client.view.apply(5, "t", changes("rds r=5"))
+    assert client.gets() == []
+    client.now += 0.21
+    assert client.gets() == ["rds r=5"], "no rest is longer than a fifth of a second"
+
+
+def test_what_is_taken_at_once_needs_no_rest() -> None:
+    client = routed()
+    client.now += 0.01
+    client.acks("rds")
+    assert client.gets() == ["rds r=3"]
+    client.now += 0.1
+    client.acks("rds")
+    client.gets()
+    client.now += 1
+    client.view.apply(4, "t", changes("rds r=4"))
+    assert client.gets() == ["rds r=4"], "it had its rest"
+
+
 def test_removals_come_last_clusters_after_the_routes_that_named_them() -> None:
     client = Client(view("cds a=1>eds:a", "eds a=1", "lds l=1 m=1", "rds r=1"))
     client.subscribes("cds")
