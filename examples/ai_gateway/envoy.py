@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 from examples.ai_gateway.kinds import BackendSpec
@@ -98,11 +99,22 @@ def transport_socket(spec: BackendSpec, key: str) -> Fields:
     hostname = spec.tls.hostname or spec.endpoint.host
     own = spec.tls.ca_certificate
     authorities = {"inline_string": own} if own is not None else {"filename": _SYSTEM_AUTHORITIES}
-    expected = [{"san_type": "DNS", "matcher": {"exact": hostname}}]
+    expected = [{"san_type": "IP_ADDRESS" if _is_address(hostname) else "DNS", "matcher": {"exact": hostname}}]
     validation = {"trusted_ca": authorities, "match_typed_subject_alt_names": expected}
-    context = {"sni": hostname, "common_tls_context": {"validation_context": validation, "alpn_protocols": ["http/1.1"]}}
+    context = {
+        **({} if _is_address(hostname) else {"sni": hostname}),
+        "common_tls_context": {"validation_context": validation, "alpn_protocols": ["http/1.1"]},
+    }
     tls = {"name": "tls", "typed_config": pack("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", context)}
     return {"name": key, "match": struct({"backend": key}), "transport_socket": tls}
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def retry_policy(backends: int) -> Fields:

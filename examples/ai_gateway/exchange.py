@@ -20,6 +20,7 @@ from shared.xds.message import Fields, struct
 
 Credentials = Mapping[tuple[str, str, str], str]
 """Keys of backends by namespace, Secret and key."""
+LONGEST_MODEL = 256
 _OWN = (MODEL_HEADER, TARGET_HEADER)
 _SECRET = ("authorization", "x-api-key")
 """What of a client's headers may be a key of its own, for the gateway alone."""
@@ -51,7 +52,7 @@ def refusal(status: int, message: str, kind: str = "invalid_request_error", code
 def _parsed(body: bytes) -> Json | None:
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -74,8 +75,8 @@ class Front:
         if value is None:
             return refusal(400, "expected a JSON object as the request's body")
         model = value.get("model")
-        if not isinstance(model, str) or not model or not model.isprintable():
-            return refusal(400, "expected the name of a model as `model`")
+        if not isinstance(model, str) or not 0 < len(model) <= LONGEST_MODEL or not model.isprintable():
+            return refusal(400, f"expected the name of a model as `model`, of at most {LONGEST_MODEL} characters")
         mutation = {"set_headers": _set({MODEL_HEADER: model})}
         return {"request_body": {"response": {"header_mutation": mutation, "clear_route_cache": True}}}
 

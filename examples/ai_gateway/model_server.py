@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -91,11 +92,11 @@ class ModelServer:
 
 
 @asynccontextmanager
-async def serving(server: ModelServer, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
+async def serving(server: ModelServer, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """Serves; gives the port."""
     runner = web.AppRunner(server.app())
     await runner.setup()
-    site = web.TCPSite(runner, host, port)
+    site = web.TCPSite(runner, host, port, ssl_context=tls)
     await site.start()
     try:
         yield runner.addresses[0][1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,12 +48,15 @@ class Authority:
             .not_valid_after(self._now + _DAY)
         )
 
-    def issue(self, host: str) -> tuple[str, str]:
+    def issue(self, host: str, *addresses: str) -> tuple[str, str]:
         key = ec.generate_private_key(ec.SECP256R1())
         issuer = self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
         certificate = (
             self._builder(host, key, str(issuer))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            .add_extension(
+                x509.SubjectAlternativeName([x509.DNSName(host), *(x509.IPAddress(ipaddress.ip_address(a)) for a in addresses)]),
+                critical=False,
+            )
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )

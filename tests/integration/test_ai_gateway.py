@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from examples.ai_gateway.model_server import ModelServer, serving
 from shared.testing.ports import free_port
 from shared.testing.wait import until
 from tests.integration import limiting
 from tests.integration.ai import CHAT, AiWorld, ai_world, backend, gateway, route, secret
+from tests.integration.authority import Authority, pem
 from tests.integration.limiting import Ports
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -200,6 +203,34 @@ async def test_a_failed_backend_falls_over_to_the_next_in_its_own_words(world: A
     world.openai.broken = 500
     world.anthropic.broken = 529
     assert (await world.ask("two")).status_code in (500, 529)
+
+
+async def test_backends_over_tls_and_one_that_is_away(world: AiWorld, tmp_path: Path) -> None:
+    authority = Authority()
+    certificate, key = authority.issue("models.example.com", "127.0.0.1")
+    for name, text in (("c", certificate), ("k", key)):
+        (tmp_path / name).write_text(text)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "c", tmp_path / "k")
+    server = ModelServer("openai", "over-tls")
+    async with serving(server, tls=context) as port:
+        ca = json.dumps(pem(authority.certificate))
+        objects = [
+            backend("by-name", port, f"tls: {{hostname: models.example.com, caCertificate: {ca}}}"),
+            backend("by-address", port, f"tls: {{caCertificate: {ca}}}"),
+            backend("another", port, f"tls: {{hostname: other.example.com, caCertificate: {ca}}}"),
+            backend("away", free_port()),
+        ]
+        names = ("by-name", "by-address", "another", "away")
+        rules = [{"models": [name], "backends": [{"name": name}]} for name in names]
+        rules.append({"models": ["away-first"], "backends": [{"name": "away"}, {"name": "another"}, {"name": "by-name"}]})
+        world.p.write("tls.yaml", "---".join((*objects, route(json.dumps(rules), "tls"))))
+        await world.answers("by-name", x_server="over-tls")
+        assert server.seen[-1][1]["host"] == "models.example.com"
+        await world.answers("by-address", x_server="over-tls")
+        await world.answers("another", 503)
+        await world.answers("away", 503)
+        assert (await world.ask("away-first")).headers["x-server"] == "over-tls", "the third, where two cannot be reached"
 
 
 async def test_keys_come_from_secrets_and_follow_them(world: AiWorld) -> None:

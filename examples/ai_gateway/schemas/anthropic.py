@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from examples.ai_gateway.schemas.anthropic_response import AnswerEvents, AnswerWhole, ErrorWhole
-from examples.ai_gateway.schemas.base import Json, Outgoing, Reader, Refused, is_stream
+from examples.ai_gateway.schemas.base import UNREADABLE, Json, Outgoing, Reader, Refused, is_stream
 
 VERSION = "2023-06-01"
 MOST_TOKENS = 4096
@@ -23,7 +23,7 @@ class Anthropic:
             raise Refused(f"an Anthropic backend answers chat completions alone, not {path}")
         try:
             asked = _asked(body, model)
-        except (KeyError, TypeError, AttributeError, ValueError) as e:
+        except UNREADABLE as e:
             raise Refused(f"no chat completion that can be told to Anthropic: {type(e).__name__}: {e}") from None
         return Outgoing(f"{self._prefix}/messages", json.dumps(asked, ensure_ascii=False).encode(), {"anthropic-version": VERSION})
 

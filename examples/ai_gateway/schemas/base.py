@@ -9,6 +9,10 @@ from typing import Any, NamedTuple, Protocol
 Json = dict[str, Any]
 
 
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading JSON raises that is none, or not what was expected."""
+
+
 class Refused(ValueError):
     """A request that this server cannot be asked; the text is for the client."""
 
@@ -55,16 +59,18 @@ class Whole:
 
     def __init__(self) -> None:
         self.tokens = Tokens()
+        self._parts: list[bytes] = []
         self._data = b""
 
     def feed(self, data: bytes, end: bool) -> bytes:
-        self._data += data
+        self._parts.append(data)
         if not end:
             return b""
+        self._data = b"".join(self._parts)
         try:
             value = json.loads(self._data)
             return self.whole(value) if isinstance(value, dict) else self._data
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except UNREADABLE:
             return self._data
 
     def whole(self, value: Json) -> bytes:
@@ -91,7 +97,7 @@ class Events:
         try:
             value = json.loads(b"\n".join(lines))
             return self.event(value, raw) if isinstance(value, dict) else raw + b"\n\n"
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except UNREADABLE:
             return self.other(raw)
 
     def event(self, value: Json, raw: bytes) -> bytes:
