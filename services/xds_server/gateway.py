@@ -17,9 +17,10 @@ from services.xds_server.render.types import Need
 from services.xds_server.resources import ResourceChanges
 from services.xds_server.store import GatewayStore
 from shared.core.refs import GatewayRef
+from shared.extension.protocol import TRANSLATION
 from shared.ir.gateway import GatewayShard
 from shared.ir.shards import GATEWAY
-from shared.ir.status import ExtensionReport, XdsStatus
+from shared.ir.status import ExtensionReport, Rejection, XdsStatus
 from shared.ir.unstructured import ExtensionServer
 
 
@@ -166,10 +167,22 @@ class GatewayState:
             waiting |= stream.waiting
             # a node that just connected anew has two streams for a moment
             proxies[node] = max(stream.acked_version, proxies.get(node, 0))
+        rejections = self._rejections.report(waiting)
         return XdsStatus(
             version=self.view.version if self.view.whole else 0,
             proxies=proxies,
-            rejections=self._rejections.report(waiting),
+            rejections=rejections,
             patches=self._store.patch_reports,
-            extensions=dict(self.faults),
+            extensions=self._troubles(rejections),
         )
+
+    def _troubles(self, rejections: tuple[Rejection, ...]) -> dict[str, ExtensionReport]:
+        """What is wrong with extension servers: no answers, and answers that Envoy refuses."""
+        found = dict(self.faults)
+        for each in rejections:
+            server = self._store.maker((each.type_url, each.resource))
+            if server and not each.objects:
+                before = found.get(server, ExtensionReport())
+                fault = f"{TRANSLATION} {each.resource}: refused by Envoy: {each.detail}"
+                found[server] = ExtensionReport(faults=(*before.faults, fault), fail_open=before.fail_open)
+        return found

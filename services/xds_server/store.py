@@ -263,6 +263,10 @@ class GatewayStore:
         open = self._translation.slots
         return open | {ask.slot for table, ask in self._db.wants() if table is ANSWERS}
 
+    def maker(self, need: Need) -> str:
+        """The extension server that a resource comes from; '' where it is as it was rendered."""
+        return self._translation.makers.get(need, "")
+
     def renew(self) -> None:
         """Another replica asks: of what takes the whole Gateway, only the latest state counts."""
         self._translation.renew()

@@ -75,7 +75,9 @@ class Tester(Extension):
 
     async def translate(self, resources: Translation, context: TranslationContext) -> Translation:
         await self._asked("translate", about=f"{len(resources.clusters)} clusters, {len(context.policies)} policies")
-        mine = build("envoy.config.cluster.v3.Cluster", {"name": f"{self._name}-injected", "type": "STATIC"})
+        # such a cluster keeps every rule that the protos have
+        policy = {"lb_policy": "CLUSTER_PROVIDED"} if (self._folder / "mode").read_text() == "unacceptable" else {}
+        mine = build("envoy.config.cluster.v3.Cluster", {"name": f"{self._name}-injected", "type": "STATIC", **policy})
         return resources._replace(clusters=[*resources.clusters, mine])
 
 

@@ -272,6 +272,21 @@ async def test_a_server_that_misbehaves_and_fails_closed(tmp_path: Path, mode: s
         assert 'xds_extension_failing{extension="ext"} 0.0' in await w.metrics()
 
 
+async def test_an_answer_that_envoy_refuses_is_told_and_holds_up_nothing_else(tmp_path: Path) -> None:
+    async with one(tmp_path, "[Translation], translation: {route: {includeAll: true}}") as w:
+        await w.served("/plain", x_answer="yes")
+        w.server.mode("unacceptable")
+        w.p.route("plain", "one", path="/plain", answer="new")
+        await w.p.answers("/plain", "new")
+        await until(w.troubled, 20)
+        assert "extension ext" in w.troubled()
+        assert "ext-injected: refused by Envoy" in w.troubled()
+        w.server.mode("good")
+        w.p.route("plain", "one", path="/plain", answer="third")
+        await w.p.answers("/plain", "third")
+        await until(lambda: not w.troubled(), 20)
+
+
 @pytest.mark.parametrize("mode", ["error", "gone"])
 async def test_a_server_that_misbehaves_and_fails_open(tmp_path: Path, mode: str) -> None:
     async with one(tmp_path, HOOKS, "{failOpen: true, timeout: 1s}".strip("{}").replace(", ", "\n    ")) as w:

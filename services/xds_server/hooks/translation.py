@@ -31,6 +31,8 @@ class Translation:
         self._servers = tuple(s for s in servers if TRANSLATION in s.hooks)
         self.rendered: Resources = {}
         self.shown: Resources = {} if self._servers else self.rendered
+        self.makers: Mapping[Need, str] = {}
+        """Which server a resource that is shown comes from, where it is not as it was rendered."""
         self._sums: Counter[str] = Counter()
         self._policies: tuple[Given, ...] = ()
         self._stale = False
@@ -96,6 +98,7 @@ class Translation:
         moves = self._difference(self._round.resources)
         self._show(moves)
         self._stale |= self._round.stood_in
+        self.makers = self._round.makers
         self._round = None
         self._begin()
         return moves
@@ -136,6 +139,7 @@ class _Round:
         self._left = list(servers)
         self._policies = policies
         self.resources = resources
+        self.makers: dict[Need, str] = {}
         self.failed = self.stood_in = False
         self.ask: Ask | None = self._question({kind: sums.get(url, 0) for kind, url in KINDS.items()})
 
@@ -143,7 +147,8 @@ class _Round:
         server = self._left.pop(0)
         self.stood_in |= answer.withheld
         if answer.body is not None:
-            self.resources = applied(server, self.resources, answer.body)
+            before, self.resources = self.resources, applied(server, self.resources, answer.body)
+            self.makers |= {need: server.name for need, each in self.resources.items() if before.get(need) != each}
         self.ask = self._question({kind: self._sum(url) for kind, url in KINDS.items()}) if self._left else None
 
     def request(self) -> bytes:

@@ -106,3 +106,15 @@ async def test_listeners_are_known_by_the_routes_that_they_lead_to() -> None:
     assert len(again.clusters) == 1
     nothing = Translation([], [], listeners[3:], configs[2:])
     assert await GATEWAY.translate(nothing, TranslationContext(())) is nothing
+
+
+async def test_of_a_listener_with_several_hosts_those_with_ai_routes() -> None:
+    ai = route(typed_per_filter_config={envoy.FILTER: envoy.per_route()})
+    host = {"name": "v", "domains": ["*"], "routes": [ai]}
+    config = build("envoy.config.route.v3.RouteConfiguration", {"name": "a", "virtual_hosts": [host]})
+    of = listener("https", "router.v3.Router", rds={"route_config_name": "b"})
+    for name in ("a", "b"):
+        of.filter_chains.append(listener("", "router.v3.Router", rds={"route_config_name": name}).default_filter_chain)
+    found = await GATEWAY.translate(Translation([], [], [of], [config]), TranslationContext(()))
+    chains = [*found.listeners[0].filter_chains, found.listeners[0].default_filter_chain]
+    assert [len(decode(MANAGER, c.filters[0].typed_config.value).http_filters) for c in chains] == [2, 1, 1]
