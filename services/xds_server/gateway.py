@@ -123,6 +123,7 @@ class GatewayState:
     def remove(self) -> None:
         """The Gateway is gone; its proxies keep what they have."""
         self.view.whole = False
+        self.faults = {}
         self._reset()
 
     def join(self, node: str, *, delta: bool) -> Stream:

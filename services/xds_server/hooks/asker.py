@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 
 import msgspec
 import structlog
@@ -51,7 +52,7 @@ class Asker:
         self._clients = clients
         self._gateways: dict[GatewayRef, Questions] = {}
         self._answered: OnAnswers = lambda ref, answers: None
-        self.kept = Kept(sealer, self._on_kept)
+        self.kept = Kept(sealer, self._on_kept, self._on_gone)
         self._whole = asyncio.Event()
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -90,6 +91,7 @@ class Asker:
                 todo.renew(ask)
                 if todo.fault:
                     # known to fail: others do not wait for the next try
+                    self._note_failure(at, todo)
                     found[ask] = self._without(at, ask)
         self._sweep(at)
         return found
@@ -108,7 +110,11 @@ class Asker:
         if at is not None and at.task is not None and at.turn.ours:
             del self._gateways[ref]
             at.stop()
-            at.turn.close(subject(ref, slot) for slot in self.kept.slots(ref))
+            slots = self.kept.slots(ref)
+            at.turn.close(subject(ref, slot) for slot in slots)
+            for slot in slots:
+                # should it come back, what is being taken away is not to be relied on
+                self.kept.drop(ref, slot)
             self._leaving.add(at.task)
             at.task.add_done_callback(self._leaving.discard)
         else:
@@ -131,7 +137,7 @@ class Asker:
     # inside
 
     def _turn(self, at: Questions) -> Turn:
-        return Turn(self._bus, at.of.ref, self._holder, lambda: self._start_all(at), at.stop)
+        return Turn(self._bus, at.of.ref, self._holder, lambda: self._start_all(at), at.stop, lambda there: self._lacking(at, there))
 
     def _start_all(self, at: Questions) -> None:
         for todo in list(at.todo.values()):
@@ -166,13 +172,13 @@ class Asker:
             request = at.of.request_of(ask)
             try:
                 answer = await self._clients[ask.server].ask(ask, request)
+                self._note(at, ask, request, answer, begin)
             except Failed as e:
                 if todo.ask.hook == TRANSLATION or at.of.asking(todo.ask):
                     self._failed(at, todo, str(e))
                 await asyncio.sleep(pause * random.uniform(0.8, 1.2))
                 pause = min(pause * 2, LONGEST)
                 continue
-            self._note(at, ask, request, answer, begin)
             if todo.fault:
                 log.info("extension_answers_again", gateway=str(at.of.ref), extension=ask.server, hook=ask.hook, resource=ask.resource)
             todo.fault, pause = "", SHORTEST
@@ -196,25 +202,56 @@ class Asker:
             log.warning(text, gateway=str(at.of.ref), extension=ask.server, hook=ask.hook, resource=ask.resource, error=fault)
         first, todo.fault = not todo.fault, fault
         self._tell(at)
-        if first and self._clients[ask.server].server.fail_open and at.turn.ours:
-            made = Record(ask.server, ask.hook, ask.resource, ask.digest, failed=fault)
-            self._store(at, ask.slot, msgspec.json.encode(made), Last(ask.digest, Answer(), fault))
+        if first:
+            self._note_failure(at, todo)
         self._deliver(at, {ask: self._without(at, ask)})
 
+    def _note_failure(self, at: Questions, todo: Todo) -> None:
+        """What goes out unchanged does so from every replica."""
+        ask = todo.ask
+        if self._clients[ask.server].server.fail_open and at.turn.ours:
+            made = Record(ask.server, ask.hook, ask.resource, ask.digest, failed=todo.fault)
+            self._store(at, ask.slot, msgspec.json.encode(made), Last(ask.digest, Answer(), todo.fault))
+
+    def _after(self, ask: Ask) -> str:
+        """The servers that are asked before: what they left off is what the answer is about."""
+        names = [name for name, client in self._clients.items() if ask.hook in client.server.hooks]
+        return ",".join(names[: names.index(ask.server)])
+
     def _without(self, at: Questions, ask: Ask) -> Answer:
-        return without(ask, self.kept.get(at.of.ref, ask.slot), self._clients[ask.server].server.fail_open)
+        last = self.kept.get(at.of.ref, ask.slot)
+        if last is not None and last.after != self._after(ask):
+            last = None
+        return without(ask, last, self._clients[ask.server].server.fail_open)
 
     def _note(self, at: Questions, ask: Ask, request: bytes, answer: Answer, begin: float) -> None:
+        """Raises Failed: what cannot be kept the other replicas would never have."""
         took = round((time.monotonic() - begin) * 1000, 3)
-        data = record(self._sealer, ask, request, answer, took, self._bus.max_value)
+        last = Last(ask.digest, answer, after=self._after(ask))
+        data = record(self._sealer, ask, request, last, took, self._bus.max_value)
         if data is None:
-            log.error("answer_too_large_to_keep", gateway=str(at.of.ref), extension=ask.server, hook=ask.hook, resource=ask.resource)
-        self._store(at, ask.slot, data, Last(ask.digest, answer))
+            raise Failed(f"the answer has {len(answer.body or b'')} bytes, too many to be kept on the bus (max_payload of NATS)")
+        self._store(at, ask.slot, data, last)
 
-    def _store(self, at: Questions, slot: Slot, data: bytes | None, last: Last) -> None:
+    def _store(self, at: Questions, slot: Slot, data: bytes, last: Last) -> None:
         self.kept.put(at.of.ref, slot, last)
-        if data is not None:
-            at.turn.keep(subject(at.of.ref, slot), data)
+        at.turn.keep(subject(at.of.ref, slot), data)
+
+    def _lacking(self, at: Questions, there: AbstractSet[str]) -> dict[str, bytes]:
+        """What is of use and stands no more on the bus, which lost its disk, say."""
+        ref = at.of.ref
+        slots = {subject(ref, slot): slot for slot in self.kept.slots(ref) & at.of.wanted()}
+        return {to: self.kept.value(ref, slot) for to, slot in slots.items() if to not in there}
+
+    def _on_gone(self, ref: GatewayRef, slots: frozenset[Slot]) -> frozenset[Slot]:
+        """Somebody took away what he had no use for. Of what is of use here is said again what it was."""
+        at = self._gateways.get(ref)
+        if at is None:
+            return frozenset()
+        found = slots & at.of.wanted()
+        for slot in found if at.turn.ours else ():
+            at.turn.keep(subject(ref, slot), self.kept.value(ref, slot))
+        return found
 
     def _sweep(self, at: Questions) -> None:
         """What nobody asks about any more is not kept for ever."""

@@ -34,6 +34,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `digest` stands for the question and its server's configuration. `request` and `answer` are sealed zlib of the messages; without an
     answer the resource stayed as it was. `ms` is how long it took. `failed`: the server gave none, and its resources go out unchanged.
+    `after` are the servers that were asked before this one.
     """
 
     extension: str
@@ -44,6 +45,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     request: str = ""
     answer: str | None = None
     failed: str = ""
+    after: str = ""
 
     def response(self, body: bytes) -> bytes:
         """The response message that an answer's body came from."""
@@ -54,6 +56,7 @@ class Last(NamedTuple):
     digest: str
     answer: Answer
     failed: str = ""
+    after: str = ""
 
 
 def subject(gateway: GatewayRef, slot: Slot) -> str:
@@ -73,10 +76,10 @@ def unpacked(sealer: Sealer, token: str) -> bytes:
         raise ValueError(str(e)) from e
 
 
-def record(sealer: Sealer, ask: Ask, request: bytes, answer: Answer, ms: float, most: int) -> bytes | None:
+def record(sealer: Sealer, ask: Ask, request: bytes, last: Last, ms: float, most: int) -> bytes | None:
     """The value to keep; without the question where both do not fit into a message, None where the answer does not."""
-    body = packed(sealer, answer.body) if answer.body is not None else None
-    made = Record(ask.server, ask.hook, ask.resource, ask.digest, ms, packed(sealer, request), body)
+    body = packed(sealer, last.answer.body) if last.answer.body is not None else None
+    made = Record(ask.server, ask.hook, ask.resource, ask.digest, ms, packed(sealer, request), body, after=last.after)
     for each in (made, msgspec.structs.replace(made, request="")):
         data = msgspec.json.encode(each)
         if len(data) <= most:
@@ -85,11 +88,17 @@ def record(sealer: Sealer, ask: Ask, request: bytes, answer: Answer, ms: float, 
 
 
 class Kept:
-    """All that stands on the bus, by Gateway and what it is about. `on_change` hears of every value that is new."""
+    """All that stands on the bus, by Gateway and what it is about. `on_change` hears of every value that is new, and `on_gone` of those
+    that somebody has taken away: what it returns of them is still of use, and stays."""
 
-    def __init__(self, sealer: Sealer, on_change: Callable[[GatewayRef, Slot], None]) -> None:
+    def __init__(
+        self,
+        sealer: Sealer,
+        on_change: Callable[[GatewayRef, Slot], None],
+        on_gone: Callable[[GatewayRef, frozenset[Slot]], frozenset[Slot]],
+    ) -> None:
         self._sealer = sealer
-        self._on_change = on_change
+        self._on_change, self._on_gone = on_change, on_gone
         self._by_subject: dict[str, tuple[GatewayRef, Slot]] = {}
         self._last: dict[GatewayRef, dict[Slot, Last]] = {}
 
@@ -110,6 +119,13 @@ class Kept:
     def slots(self, gateway: GatewayRef) -> frozenset[Slot]:
         return frozenset(self._last.get(gateway, ()))
 
+    def value(self, gateway: GatewayRef, slot: Slot) -> bytes:
+        """What is known of it, to be written again; the question went with what stood there."""
+        last = self._last[gateway][slot]
+        body = packed(self._sealer, last.answer.body) if last.answer.body is not None else None
+        made = Record(slot.server, slot.hook, slot.resource, last.digest, answer=body, failed=last.failed, after=last.after)
+        return msgspec.json.encode(made)
+
     def drop(self, gateway: GatewayRef, slot: Slot) -> None:
         self._last.get(gateway, {}).pop(slot, None)
         self._by_subject.pop(subject(gateway, slot), None)
@@ -119,17 +135,20 @@ class Kept:
         reader = TableReader(bus, [f"{PREFIX}.>"])
         try:
             async for batch in reader:
+                gone: dict[GatewayRef, set[Slot]] = {}
                 for at, entry in batch.changes.items():
-                    self._take(at, entry)
+                    if entry is not None:
+                        self._take(at, entry)
+                    elif (known := self._by_subject.get(at)) is not None:
+                        gone.setdefault(known[0], set()).add(known[1])
+                for gateway, slots in gone.items():
+                    for slot in slots - self._on_gone(gateway, frozenset(slots)):
+                        self.drop(gateway, slot)
                 whole()
         finally:
             await reader.close()
 
-    def _take(self, at: str, entry: Entry | None) -> None:
-        if entry is None:
-            if at in self._by_subject:
-                self.drop(*self._by_subject[at])
-            return
+    def _take(self, at: str, entry: Entry) -> None:
         try:
             found = msgspec.json.decode(entry.value, type=Record)
             body = unpacked(self._sealer, found.answer) if found.answer is not None else None
@@ -139,5 +158,5 @@ class Kept:
         tokens = at.split(".")
         gateway = GatewayRef(names.unescape(tokens[1]), names.unescape(tokens[2]))
         slot = Slot(found.extension, found.hook, found.resource)
-        self.put(gateway, slot, Last(found.digest, Answer(body), found.failed))
+        self.put(gateway, slot, Last(found.digest, Answer(body), found.failed, found.after))
         self._on_change(gateway, slot)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from services.xds_server.hooks.kept import PREFIX
 from shared.bus.connection import Bus
 from shared.bus.errors import NoLongerWriter
 from shared.bus.lease import Lease
 from shared.bus.table import TableWriter
+from shared.bus.wire import Entry
 from shared.core import names
 from shared.core.refs import GatewayRef
 
@@ -18,14 +20,33 @@ LEASES = "extensions"
 """First part of the names of leases; a Gateway's namespace and name follow."""
 
 
+Lacking = Callable[[AbstractSet[str]], Mapping[str, bytes]]
+"""Subjects that the stream holds -> what belongs there besides."""
+
+
+class _Writer(TableWriter):
+    """Writes what the stream has lost, whoever wrote it: replicas that come later would wait for it for ever."""
+
+    def __init__(self, bus: Bus, prefix: str, epoch: int, lacking: Lacking) -> None:
+        super().__init__(bus, prefix, epoch)
+        self._lacking = lacking
+
+    def _loaded(self, found: Mapping[str, Entry]) -> None:
+        for subject, value in self._lacking({s for s, entry in found.items() if not entry.deleted}).items():
+            self._desired.setdefault(subject, value)
+            self._headers.setdefault(subject, {})
+
+
 class Turn:
     """`ours` between the callbacks `begin` and `end`, which come as often as the lease is taken and lost."""
 
-    def __init__(self, bus: Bus, ref: GatewayRef, holder: str, begin: Callable[[], None], end: Callable[[], None]) -> None:
+    def __init__(
+        self, bus: Bus, ref: GatewayRef, holder: str, begin: Callable[[], None], end: Callable[[], None], lacking: Lacking
+    ) -> None:
         self._bus = bus
         self._ref = ref
         self._holder = holder
-        self._begin, self._end = begin, end
+        self._begin, self._end, self._lacking = begin, end, lacking
         self._values: dict[str, bytes | None] = {}
         self._wake = asyncio.Event()
         self._closing = False
@@ -39,6 +60,7 @@ class Turn:
     def close(self, subjects: Iterable[str]) -> None:
         """The Gateway is gone: takes away what is kept of it, and ends `run`."""
         self._values = dict.fromkeys(subjects)
+        self._lacking = lambda there: {}
         self._closing = True
         self._wake.set()
 
@@ -48,7 +70,7 @@ class Turn:
             lease = Lease(self._bus, f"{LEASES}.{names.join(*self._ref)}", self._holder)
             try:
                 await lease.acquire()
-                async with TableWriter(self._bus, self._ref.subject(PREFIX), lease.epoch) as writer:
+                async with _Writer(self._bus, self._ref.subject(PREFIX), lease.epoch, self._lacking) as writer:
                     self.ours = True
                     self._begin()
                     await self._write(writer, lease)

@@ -10,7 +10,7 @@ import pytest
 
 from services.cli.hooks import opened, show
 from services.cli.output import Format
-from services.xds_server.hooks.kept import Record, record, subject
+from services.xds_server.hooks.kept import Last, Record, record, subject
 from services.xds_server.hooks.plan import Answer, Ask, Slot
 from shared.bus.tap import Tapped
 from shared.core.refs import GatewayRef
@@ -27,7 +27,7 @@ HOST = encode("envoy.config.route.v3.VirtualHost", {"name": "h", "domains": ["h"
 
 
 def message(ask: Ask, request: bytes, answer: Answer) -> Tapped:
-    data = record(SEALER, ask, request, answer, 1.5, 1 << 20)
+    data = record(SEALER, ask, request, Last(ask.digest, answer), 1.5, 1 << 20)
     assert data is not None
     return Tapped(subject(AT, ask.slot), {}, data, 0, True)
 
