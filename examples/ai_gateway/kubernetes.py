@@ -14,30 +14,37 @@ from shared.core.kinds import KindInfo
 from shared.core.refs import ObjectRef
 from shared.kube.client import NOT_FOUND, Kube, Refused, Unreachable, retrying_pause
 from shared.kube.discovery import Resource, find
-from shared.kube.watching import NotServed, Watcher
+from shared.kube.watching import Batch, NotServed, Watcher
 
 log = structlog.get_logger("ai-gateway")
 MANAGER = "ai-gateway"
 MADE = {"HTTPRoute": "gateway.networking.k8s.io"}
+_SETTLED = 2.0
+"""Seconds in which replicas come to know the same."""
 _AGAIN = 10.0
 """Seconds after which a kind that is not installed is looked for again."""
 
 
 class KubernetesSource:
-    """Secrets are read in all namespaces: what is not named by an AIBackend is forgotten at once (`controller.secrets`)."""
+    """Secrets of all namespaces are read; of those only what AIBackends name is handed on (`controller.secrets`)."""
 
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
         self._objects: dict[At, Raw] = {}
         self._listed: set[str] = set()
         self._wake = asyncio.Event()
-        self._made: dict[ObjectRef, Resource] = {}
-        self._begun = False
+        self._putting = asyncio.Lock()
+        self._last: Compiled | None = None
+        self._applied: dict[ObjectRef, Raw] = {}
+        """What was made, as it was put; {} where a former life put it."""
+        self._told: dict[At, tuple[str, Raw]] = {}
 
     async def states(self) -> AsyncIterator[Mapping[At, Raw]]:
         async with asyncio.TaskGroup() as tasks:
             for kind, group in KINDS.items():
                 tasks.create_task(self._follow(kind, group))
+            for kind, group in MADE.items():
+                tasks.create_task(self._mend(kind, group))
             while True:
                 await self._wake.wait()
                 self._wake.clear()
@@ -77,43 +84,79 @@ class KubernetesSource:
         self._wake.set()
 
     async def put(self, made: Compiled) -> None:
+        """Only what is different from what was put before goes out."""
+        async with self._putting:
+            self._last = made
+            await self._put(made)
+
+    async def _put(self, made: Compiled) -> None:
         wanted = {**MADE, **{kind: KINDS[kind] for kind in ("AIRoute", "AIBackend")}}
         resources = {kind: await self._resource(kind, group) for kind, group in wanted.items()}
-        if not self._begun:
-            await self._inherit(resources)
-            self._begun = True
-        now: dict[ObjectRef, Resource] = {}
-        for body in made.objects:
-            resource = resources[body["kind"]]
-            ref = ObjectRef(resource.group, resource.kind, body["metadata"]["namespace"], body["metadata"]["name"])
-            await self._kube.apply(resource.path(ref), body)
-            now[ref] = resource
-        for ref in self._made.keys() - now.keys():
-            await self._delete(self._made[ref].path(ref))
-        self._made = now
-        for (kind, namespace, name), status in made.statuses.items():
-            resource = resources[kind]
-            ref = ObjectRef(resource.group, kind, namespace, name)
-            head = {"apiVersion": resource.api_version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
+        now = {self._ref(resources[body["kind"]], body): body for body in made.objects}
+        for ref, body in now.items():
+            if self._applied.get(ref) != body:
+                await self._kube.apply(resources[ref.kind].path(ref), body)
+                self._applied[ref] = body
+        for ref in self._applied.keys() - now.keys():
+            await self._delete(resources[ref.kind].path(ref))
+            del self._applied[ref]
+        told = {at: (self._uid(at), status) for at, status in made.statuses.items()}
+        for at, (uid, status) in told.items():
+            if self._told.get(at) != (uid, status):
+                await self._tell_status(resources[at[0]], at, status)
+        self._told = told
+
+    async def _tell_status(self, resource: Resource, at: At, status: Raw) -> None:
+        kind, namespace, name = at
+        head = {"apiVersion": resource.api_version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
+        try:
+            path = resource.path(ObjectRef(resource.group, kind, namespace, name), sub="status")
+            await self._kube.apply(path, {**head, "status": status})
+        except Refused as e:
+            if e.code != NOT_FOUND:
+                raise
+
+    def _uid(self, at: At) -> str:
+        """One that was deleted and made again has been told nothing."""
+        return str(self._objects.get(at, {}).get("metadata", {}).get("uid", ""))
+
+    async def _mend(self, kind: str, group: str) -> None:
+        """What was made here in a former life goes when nothing asks for it; what somebody deletes is made again."""
+        while True:
             try:
-                await self._kube.apply(resource.path(ref, sub="status"), {**head, "status": status})
-            except Refused as e:
-                if e.code != NOT_FOUND:
-                    raise
+                resource = await find(self._kube, KindInfo(group, kind))
+                if resource is None:
+                    raise NotServed(kind)
+                async with aclosing(Watcher(self._kube, resource, query={"labelSelector": OWNED}).batches()) as batches:
+                    async for batch in batches:
+                        await self._compare(batch)
+            except (Refused, Unreachable, NotServed) as e:
+                log.warning("what was made cannot be followed", kind=kind, error=str(e))
+                await asyncio.sleep(_AGAIN)
+
+    async def _compare(self, batch: Batch) -> None:
+        """Another replica may be ahead: what it makes is left to it, and what is gone is missed only after a while."""
+        gone = [c.ref for c in batch.changes if c.object is None and c.ref in self._applied]
+        if batch.listed:
+            for change in batch.changes:
+                self._applied.setdefault(change.ref, {})
+        if gone or batch.listed:
+            await asyncio.sleep(_SETTLED if gone else 0)
+            async with self._putting:
+                for ref in gone:
+                    self._applied.pop(ref, None)
+                if self._last is not None:
+                    await self._put(self._last)
+
+    @staticmethod
+    def _ref(resource: Resource, body: Raw) -> ObjectRef:
+        return ObjectRef(resource.group, resource.kind, body["metadata"]["namespace"], body["metadata"]["name"])
 
     async def _resource(self, kind: str, group: str) -> Resource:
         found = await find(self._kube, KindInfo(group, kind))
         if found is None:
             raise Unreachable(f"{kind} of {group} is not installed")
         return found
-
-    async def _inherit(self, resources: Mapping[str, Resource]) -> None:
-        """What was made in a former life, so that it goes when nothing asks for it any more."""
-        for kind in MADE:
-            async with aclosing(Watcher(self._kube, resources[kind], query={"labelSelector": OWNED}).batches()) as batches:
-                async for batch in batches:
-                    self._made |= {change.ref: resources[kind] for change in batch.changes}
-                    break
 
     async def _delete(self, path: str) -> None:
         try:

@@ -102,6 +102,12 @@ async def test_routes_are_made_followed_and_taken_away(world: Cluster) -> None:
 
     await until(lambda: conditions() == ["True", "True"], 20)
 
+    world.server.delete(f"{GATEWAY_API}/namespaces/{world.namespace}/httproutes/chat-ai")
+    await until(lambda: world.made().get("metadata", {}).get("uid") not in (None, found["metadata"]["uid"]), 20)
+    world.server.delete(f"{OWN}/namespaces/{world.namespace}/airoutes/chat")
+    world.route(["again"])
+    await until(lambda: world.managed().get("status") == "True", 20)
+
     world.gateway(**{MANAGED: "false"})
     await until(lambda: not world.made(), 20)
     await until(lambda: world.managed().get("reason") == "LabelSaysNo", 20)
