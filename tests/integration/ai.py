@@ -76,6 +76,19 @@ class AiWorld:
     def __init__(self, p: Pipeline, openai: ModelServer, anthropic: ModelServer, ports: dict[str, int]) -> None:
         self.p, self.openai, self.anthropic, self.ports = p, openai, anthropic, ports
         self.log = p.root.parent / "ai-gateway.log"
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """The AI gateway's process."""
+        with self.log.open("ab") as log:
+            argv = [sys.executable, "-m", "examples.ai_gateway", str(self.p.root.parent / "ai-gateway.yaml")]
+            self._process = await asyncio.create_subprocess_exec(*argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    async def stop(self) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(self._process.wait(), 15) == 0, self.log.read_text()[-3000:]
 
     async def ask(self, model: str, port: int = 0, path: str = CHAT, headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
         asked = {"model": model, "messages": [{"role": "user", "content": "why?"}], **body}
@@ -122,16 +135,13 @@ async def ai_world(root: Path, *, selector: str = "{}", config: str = "", **obje
         p.write("backends.yaml", backend("openai", first) + "---" + backend("claude", second, "schema: Anthropic"))
         for name, content in objects.items():
             p.write(f"{name}.yaml", content.replace("OPENAI", str(first)).replace("ANTHROPIC", str(second)).replace("PORT", str(p.port)))
-        with (root / "ai-gateway.log").open("ab") as log:
-            argv = [sys.executable, "-m", "examples.ai_gateway", str(root / "ai-gateway.yaml")]
-            process = await asyncio.create_subprocess_exec(*argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        made = AiWorld(p, openai, anthropic, ports)
+        await made.start()
         p.nats.start()
         p.start()
         try:
-            yield AiWorld(p, openai, anthropic, ports)
+            yield made
         finally:
             openai.go.set()
             anthropic.go.set()
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(process.wait(), 15) == 0, (root / "ai-gateway.log").read_text()[-3000:]
+            await made.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from tests.integration import limiting
 from tests.integration.ai import CHAT, AiWorld, ai_world, backend, gateway, route, secret
 from tests.integration.authority import Authority, pem
 from tests.integration.limiting import Ports
+from tests.integration.pipeline import echo
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 RULES = """
@@ -231,6 +233,33 @@ async def test_backends_over_tls_and_one_that_is_away(world: AiWorld, tmp_path: 
         await world.answers("another", 503)
         await world.answers("away", 503)
         assert (await world.ask("away-first")).headers["x-server"] == "over-tls", "the third, where two cannot be reached"
+
+
+async def test_many_at_once_get_each_their_own_answer(world: AiWorld) -> None:
+    async def one(n: int) -> bool:
+        model = ("gpt-4o", "claude")[n % 2]
+        found = await world.ask(model, stream=n % 3 == 0, messages=[{"role": "user", "content": f"question {n}"}])
+        return found.status_code == 200 and found.headers["x-server"] == ("openai", "anthropic")[n % 2]
+
+    assert all(await asyncio.gather(*(one(n) for n in range(60))))
+    asked = {str(body["messages"][-1]["content"]) for _, _, body in (*world.openai.seen, *world.anthropic.seen)}
+    assert all(any(f"question {n}'" in text or text == f"question {n}" for text in asked) for n in range(60))
+
+
+async def test_while_the_ai_gateway_is_away_its_routes_fail_and_no_others(world: AiWorld) -> None:
+    async with echo("plain") as port:
+        world.p.backend("plain", port)
+        world.p.route("plain", "plain", path="/plain")
+
+        async def served() -> bool:
+            return (await world.p.get("/plain")).text == "plain"
+
+        await until(served, 20)
+        await world.stop()
+        assert (await world.ask("gpt-4o")).status_code >= 500
+        assert await served()
+        await world.start()
+        await world.answers("gpt-4o", x_server="openai")
 
 
 async def test_keys_come_from_secrets_and_follow_them(world: AiWorld) -> None:
