@@ -16,7 +16,8 @@ TRANSLATION = "Translation"
 
 
 class Shape(NamedTuple):
-    """A hook about one resource: its method, the resource's message, and what tells that an answer is about the same resource."""
+    """A hook about one resource: its method, the resource's message, and what tells that an answer is about the same resource; '' where
+    the name is the server's to change."""
 
     method: str
     message: str
@@ -24,7 +25,7 @@ class Shape(NamedTuple):
 
 
 HOOKS: dict[str, Shape] = {
-    "Route": Shape("PostRouteModify", "envoy.config.route.v3.Route"),
+    "Route": Shape("PostRouteModify", "envoy.config.route.v3.Route", ""),
     "VirtualHost": Shape("PostVirtualHostModify", "envoy.config.route.v3.VirtualHost"),
     "HTTPListener": Shape("PostHTTPListenerModify", "envoy.config.listener.v3.Listener"),
     "Cluster": Shape("PostClusterModify", "envoy.config.cluster.v3.Cluster"),

@@ -38,7 +38,7 @@ DEFAULT_NAME: Final = "extension"
 """What the one server of `extensionManager` is called where it has no name."""
 DEFAULT_MESSAGE_SIZE = 4 << 20
 _LARGEST = (1 << 31) - 1
-_MOST_ATTEMPTS = 5
+MOST_ATTEMPTS = 5
 
 
 class GroupVersionKind(Part, frozen=True):
@@ -106,7 +106,8 @@ class Fraction(Part, frozen=True):
 
 
 class ExtensionRetry(Part, frozen=True):
-    """Durations are Go's. The list of codes is spelled with a capital in Envoy Gateway."""
+    """Durations are Go's. The list of codes is spelled with a capital in Envoy Gateway. However many attempts: gRPC makes no more than
+    MOST_ATTEMPTS."""
 
     max_attempts: int | None = None
     initial_backoff: str | None = None
@@ -116,7 +117,7 @@ class ExtensionRetry(Part, frozen=True):
 
 
 class ExtensionService(Part, frozen=True):
-    """One of `fqdn`, `ip`, `unix`, or the deprecated `host` (or `hostname`) with `port`. `zone` has no meaning here."""
+    """One of `fqdn`, `ip`, `unix`, or the deprecated `host` (or `hostname`, which comes first) with `port`. `zone` has no meaning here."""
 
     hostname: str | None = None
     fqdn: FqdnEndpoint | None = None
@@ -237,7 +238,9 @@ def _of_manager(at: str, of: ExtensionManager) -> Iterator[str]:
 
 
 def _of_service(at: str, of: ExtensionService) -> Iterator[str]:
-    given = [n for n in ("fqdn", "ip", "unix") if getattr(of, n) is not None] + (["host"] if of.host or of.hostname else [])
+    given = [n for n in ("fqdn", "ip", "unix") if getattr(of, n) is not None] + (["host"] if of.host else [])
+    # beside one of the others it has no meaning, and is no fault
+    given = given or (["hostname"] if of.hostname else [])
     if len(given) != 1:
         yield f"{at}: expected exactly one of fqdn, ip, unix or host, got {', '.join(given) or 'none'}"
     for name, port in (("fqdn", of.fqdn), ("ip", of.ip)):
@@ -256,8 +259,8 @@ def _of_tls(at: str, of: ExtensionTls) -> Iterator[str]:
 
 
 def _of_retry(at: str, of: ExtensionRetry) -> Iterator[str]:
-    if of.max_attempts is not None and not 1 <= of.max_attempts <= _MOST_ATTEMPTS:
-        yield f"{at}.maxAttempts: expected a number between 1 and {_MOST_ATTEMPTS} (gRPC makes no more attempts)"
+    if of.max_attempts is not None and of.max_attempts < 1:
+        yield f"{at}.maxAttempts: expected a number above 0"
     yield from _of_duration(f"{at}.initialBackoff", of.initial_backoff)
     yield from _of_duration(f"{at}.maxBackoff", of.max_backoff)
     many = of.backoff_multiplier

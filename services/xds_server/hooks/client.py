@@ -17,7 +17,7 @@ from services.xds_server.hooks.plan import Answer, Ask, Server
 from shared.core import durations
 from shared.extension.protocol import METHODS, SERVICE
 from shared.ir.unstructured import ExtensionServer
-from shared.runtime.extensions import ExtensionManager, ExtensionRetry
+from shared.runtime.extensions import MOST_ATTEMPTS, ExtensionManager, ExtensionRetry
 
 TIMEOUT = 5.0
 """Seconds that an answer may take, with all attempts, where the configuration does not say."""
@@ -142,7 +142,7 @@ def service_config(retry: ExtensionRetry | None) -> dict[str, Any]:
     """gRPC's own retries, with Envoy Gateway's defaults."""
     of = retry or ExtensionRetry()
     many = of.backoff_multiplier
-    attempts = 4 if of.max_attempts is None else of.max_attempts
+    attempts = 4 if of.max_attempts is None else min(of.max_attempts, MOST_ATTEMPTS)
     policy = {
         "maxAttempts": attempts,
         "initialBackoff": _seconds(of.initial_backoff, 0.1),

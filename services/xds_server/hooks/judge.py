@@ -33,8 +33,8 @@ def _resource(ask: Ask, response: bytes) -> bytes | None:
         return None
     shape = HOOKS[ask.hook]
     before, after = decode(shape.message, protocol.answered(ask.request) or b""), decode(shape.message, body)
-    asked, got = getattr(before, shape.name_field), getattr(after, shape.name_field)
-    if asked != got:
+    asked, got = (getattr(each, shape.name_field or "name") for each in (before, after))
+    if asked != got and shape.name_field:
         raise Refused(f"asked about {asked!r}, answered about {got!r}")
     _check(shape.message, body, got)
     return body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.xds_server.hooks.client import service_config
 from shared.core.kinds import KINDS
 from shared.runtime.load import ConfigError, parse
 
@@ -58,6 +59,8 @@ def test_kinds_of_servers_are_known_beside_our_own() -> None:
         ("ip: {address: '::1', port: 1}", "[::1]:1"),
         ("host: ext", "ext:80"),
         ("fqdn: {hostname: a.b, port: 9}", "a.b:9"),
+        ("ip: {address: 10.0.0.1, port: 9}, hostname: a.b", "10.0.0.1:9"),
+        ("host: a, hostname: b, port: 9", "b:9"),
     ],
 )
 def test_where_a_server_is(service: str, address: str) -> None:
@@ -93,7 +96,7 @@ def test_several_servers_keep_their_order() -> None:
             "extensionManager.service: expected exactly one of",
         ),
         (
-            "extensionManager: {hooks: {xdsTranslator: {post: [Route]}}, service: {host: x, retry: {maxAttempts: 9}}}",
+            "extensionManager: {hooks: {xdsTranslator: {post: [Route]}}, service: {host: x, retry: {maxAttempts: 0}}}",
             "extensionManager.service.retry.maxAttempts",
         ),
         (
@@ -107,3 +110,30 @@ def test_a_fault_is_told_with_its_path(text: str, path: str) -> None:
     with pytest.raises(ConfigError) as e:
         parse(text)
     assert path in str(e.value)
+
+
+def test_what_envoy_gateway_leaves_to_grpc_is_no_fault() -> None:
+    """It passes any number of attempts on; gRPC makes no more than five."""
+    (manager,) = parse(f"extensionManager: {{{GOOD[:-1]}, retry: {{maxAttempts: 9}}}}}}").managers
+    assert manager.service is not None
+    assert manager.service.retry is not None
+    assert service_config(manager.service.retry)["methodConfig"][0]["retryPolicy"]["maxAttempts"] == 5
+
+
+def test_retries_have_envoy_gateways_defaults() -> None:
+    assert service_config(None)["methodConfig"][0]["retryPolicy"] == {
+        "maxAttempts": 4,
+        "initialBackoff": "0.1s",
+        "maxBackoff": "1s",
+        "backoffMultiplier": 2.0,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    (manager,) = parse(WHOLE).managers
+    assert manager.service is not None
+    assert service_config(manager.service.retry)["methodConfig"][0]["retryPolicy"] == {
+        "maxAttempts": 3,
+        "initialBackoff": "0.05s",
+        "maxBackoff": "2s",
+        "backoffMultiplier": 1.5,
+        "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+    }

@@ -452,7 +452,8 @@ def test_answers_that_envoy_would_refuse_are_refused_here() -> None:
 
     assert "cannot be read" in refusal(b"\x0a\xff")
     assert "cannot be read" in refusal(b"\x0a\x02\xff\xff")
-    assert "asked about" in refusal(_response({"name": "abc", "match": {"prefix": "/"}}))
+    assert "Route abc" in refusal(_response({"name": "abc"}))
+    assert refusal(_response({"match": {"prefix": "/"}, "direct_response": {"status": 200}})) == "", "routes' names mean nothing to Envoy"
     name = "httproute/default/r0/rule/0/match/0/h0_example_com"
     assert "regex" in refusal(_response({"name": name, "match": {"safe_regex": {"regex": "("}}, "direct_response": {"status": 200}}))
     translation = Ask("ext", TRANSLATION, "", "")
