@@ -76,8 +76,9 @@ class GatewayState:
         return sum(len(c.upserts) + len(c.removals) for c in changes.values())
 
     def _show_first(self) -> None:
-        """Proxies have something from before: they are shown nothing of a Gateway until its extension servers have been asked."""
-        if not self._store.asks():
+        """Proxies have something from before: they are shown nothing of a Gateway until its extension servers have been asked, and
+        each that has to see everything was heard once."""
+        if not self._store.asks() and not self._store.unheard():
             self._fresh = False
             self.view.replace(self._version, self._tag, self._store.everything())
 

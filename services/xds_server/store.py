@@ -23,7 +23,7 @@ from services.xds_server.render.names import USUAL, Names
 from services.xds_server.render.tls import OpenSecret
 from services.xds_server.render.types import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, Need, Rendered
 from services.xds_server.resources import Resource, ResourceChanges, changes, merged, resource
-from shared.extension.protocol import TRANSLATION
+from shared.extension.protocol import OF_ALL, TRANSLATION
 from shared.incremental import ABSENT, Db
 from shared.ir.gateway import GatewayShard
 from shared.ir.http import HttpListener, HttpRouteShard
@@ -61,7 +61,8 @@ class GatewayStore:
         self._translation = Translation(extensions)
         self._held: set[Need] = set()
         self._answered: set[Ask] = set()
-        self._stand_ins: set[Ask] = set()
+        self._stand_ins: dict[Ask, bool] = {}
+        """Asked, and not answered by its server; whether what stands in may lead to what is there no more."""
         self._most_answered = _SPARE_ANSWERS
         self._patches = Patches()
         self._problems: dict[str, tuple[str, ...]] = {}
@@ -203,6 +204,7 @@ class GatewayStore:
 
     def _settled(self, patches: Mapping[str, PatchShard | None]) -> ResourceChanges:
         self._db.settle()
+        self._forget_stand_ins()
         moved: dict[Need, Rendered | None] = {}
         for collection in reversed(outputs.ALL):
             for need, (_, now) in self._db.drain(collection).items():
@@ -229,8 +231,7 @@ class GatewayStore:
 
     def _too_early(self, out: Mapping[Need, Rendered | None]) -> set[Need]:
         """While extension servers are asked: what others still lead to does not go, and what leads to clusters waits for these."""
-        self._stand_ins = {ask for ask in self._stand_ins if self._db.wanted(ANSWERS, ask)}
-        if not self._db.unanswered(ANSWERS) and not self._stand_ins:
+        if not self._db.unanswered(ANSWERS) and not any(self._stand_ins.values()):
             return set()
         clusters = any(self._db.pending(each) for each in outputs.BY_TYPE[CLUSTER])
         gone = {need for need, new in out.items() if new is None and need[0] in (CLUSTER, ENDPOINT, SECRET)}
@@ -253,6 +254,15 @@ class GatewayStore:
         found = self._db.unanswered(ANSWERS)
         open = self._translation.open
         return found | {open} if open is not None else found
+
+    def unheard(self) -> frozenset[str]:
+        """Servers that have to see everything of a kind and have never answered: without them there would be less than proxies have."""
+        heard: dict[str, bool] = {}
+        for ask in self._answered:
+            answer = self._db.get(ANSWERS, ask) if ask.hook in OF_ALL and self._db.wanted(ANSWERS, ask) else None
+            if answer is not None:
+                heard[ask.server] = heard.get(ask.server, False) or not answer.withheld
+        return frozenset(name for name, once in heard.items() if not once)
 
     def asking(self, ask: Ask) -> bool:
         """Whether the answer is still of use, given already or not."""
@@ -284,12 +294,20 @@ class GatewayStore:
         rows = {ask: answer for ask, answer in answers.items() if self._db.wanted(ANSWERS, ask)}
         self._db.apply({ANSWERS: rows})
         self._answered.update(rows)
-        self._stand_ins -= rows.keys()
-        self._stand_ins |= {ask for ask, answer in rows.items() if answer.stands_in}
+        self._stand_ins = {ask: old for ask, old in self._stand_ins.items() if ask not in rows}
+        self._stand_ins |= {ask: answer.body is not None for ask, answer in rows.items() if answer.stands_in}
         if len(self._answered) > self._most_answered:
             self._forget_answers()
         first = changes(sorted(moves.items(), key=lambda item: item[0]))
         return merged(first, self._settled({})) if rows else first
+
+    def _forget_stand_ins(self) -> None:
+        """Of questions that nobody has now: should they come again, their servers are to be asked."""
+        over = {ask for ask in self._stand_ins if not self._db.wanted(ANSWERS, ask)}
+        if over:
+            self._db.apply({ANSWERS: dict.fromkeys(over)})
+            self._stand_ins = {ask: old for ask, old in self._stand_ins.items() if ask not in over}
+            self._answered -= over
 
     def _forget_answers(self) -> None:
         """Answers to what nobody asks any more."""

@@ -31,6 +31,8 @@ HOOKS: dict[str, Shape] = {
     "Cluster": Shape("PostClusterModify", "envoy.config.cluster.v3.Cluster"),
     "Endpoints": Shape("PostEndpointsModify", "envoy.config.endpoint.v3.ClusterLoadAssignment", "cluster_name"),
 }
+OF_ALL = frozenset({"VirtualHost", "HTTPListener", "Endpoints"})
+"""Hooks that are asked about every resource of their kind, whoever refers to whatever."""
 METHODS = {**{hook: shape.method for hook, shape in HOOKS.items()}, TRANSLATION: "PostTranslateModify"}
 
 

@@ -17,7 +17,7 @@ from shared.runtime.load import parse
 from shared.testing.nats import NatsServer
 from shared.testing.wait import until
 from tests.integration.pipeline import free_port
-from tests.integration.replicas import Ground, Noting, Replica, serving
+from tests.integration.replicas import GW, Ground, Noting, Replica, serving
 
 pytestmark = pytest.mark.timeout(90)
 OTHER = GatewayRef("default", "other")
@@ -181,7 +181,34 @@ async def test_servers_in_another_order(nats_server: NatsServer) -> None:
             await until(lambda: a.marks(header="x-y") == {"h0.example.com": "/", "h1.example.com": "/"})
             await a.stop()
         b = await ground.replica("b", other)
-        await until(lambda: b.faults() and b.shown())
-        assert b.marks() == {}, "what only one of them has seen is not shown"
+        await until(b.faults)
+        await ground.put(path="/later")
+        await until(lambda: b.server._gateways[GW].asks() == frozenset())
+        assert b.shown() == {}, "what only one of them has seen is not shown"
+        await ground.put()
         async with serving(x, at_x), serving(y, at_y):
             await until(lambda: b.marks(header="x-x") == b.marks(header="x-y") == {"h0.example.com": "/", "h1.example.com": "/"})
+
+
+async def test_a_server_that_was_never_heard_takes_nothing_away(nats_server: NatsServer) -> None:
+    """One more server in the configuration, and it is not there yet: proxies keep what they have, they are not told of less."""
+    x, y = Noting("x"), Noting("y")
+    at_x, at_y = free_port(), free_port()
+    async with Ground(nats_server.url) as ground, serving(x, at_x):
+        await ground.put()
+        a = await ground.replica("a", config(manager("x", at_x)))
+        await until(lambda: a.marks(header="x-x") == {"h0.example.com": "/", "h1.example.com": "/"})
+        await a.stop()
+        b = await ground.replica("b", config(manager("x", at_x), manager("y", at_y)))
+        await until(lambda: list(b.faults()) == ["y"])
+        await ground.put(path="/later")
+        await until(lambda: _asked(x, "/later"))
+        assert b.shown() == {}
+        async with serving(y, at_y):
+            await until(lambda: b.marks(header="x-y") == {"h0.example.com": "/later", "h1.example.com": "/"})
+        # known now: what is new waits for it, and nothing else
+        await ground.put(routes=3, path="/later")
+        await until(lambda: list(b.faults()) == ["y"])
+        assert b.marks(header="x-y") == {"h0.example.com": "/later", "h1.example.com": "/"}
+        c = await ground.replica("c", config(manager("x", at_x), manager("y", at_y)))
+        await until(lambda: c.marks(header="x-y") == {"h0.example.com": "/later", "h1.example.com": "/"}, 15)

@@ -211,7 +211,7 @@ class Asker:
         ask = todo.ask
         if self._clients[ask.server].server.fail_open and at.turn.ours:
             made = Record(ask.server, ask.hook, ask.resource, ask.digest, failed=todo.fault)
-            self._store(at, ask.slot, msgspec.json.encode(made), Last(ask.digest, Answer(), todo.fault))
+            self._store(at, ask.slot, msgspec.json.encode(made), Last(ask.digest, Answer(stands_in=True), todo.fault))
 
     def _after(self, ask: Ask) -> str:
         """The servers that are asked before: what they left off is what the answer is about."""

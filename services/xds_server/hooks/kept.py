@@ -158,5 +158,5 @@ class Kept:
         tokens = at.split(".")
         gateway = GatewayRef(names.unescape(tokens[1]), names.unescape(tokens[2]))
         slot = Slot(found.extension, found.hook, found.resource)
-        self.put(gateway, slot, Last(found.digest, Answer(body), found.failed, found.after))
+        self.put(gateway, slot, Last(found.digest, Answer(body, stands_in=bool(found.failed)), found.failed, found.after))
         self._on_change(gateway, slot)

@@ -61,7 +61,7 @@ class Ask(NamedTuple):
 
 class Answer(NamedTuple):
     """`body` takes the resource's place (None: it stays as it was). `withheld`: there is no answer, and without one it is not shown.
-    `stands_in`: it is an answer from before, and may lead to what is there no more."""
+    `stands_in`: its server has not said so, of this question; a body is from before, and may lead to what is there no more."""
 
     body: bytes | None = None
     withheld: bool = False

@@ -100,9 +100,9 @@ def failing(every: Iterable[Questions], server: str) -> int:
 def without(ask: Ask, last: Last | None, fail_open: bool) -> Answer:
     """What stands in for an answer: nothing changed, or the last good one, or nothing at all."""
     if fail_open:
-        return Answer()
+        return Answer(stands_in=True)
     if last is None or last.failed:
-        return Answer(withheld=True)
+        return Answer(withheld=True, stands_in=True)
     if ask.hook == TRANSLATION:
-        return Answer(last.answer.body, withheld=True)
+        return Answer(last.answer.body, withheld=True, stands_in=True)
     return last.answer._replace(stands_in=True)

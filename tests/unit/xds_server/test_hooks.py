@@ -295,6 +295,19 @@ def test_what_an_older_answer_leads_to_stays_as_long_as_that_is_shown() -> None:
         assert set(world.made(CLUSTER)) == {"last", "httproute/default/r1/rule/0"}
 
 
+def test_an_edit_taken_back_is_asked_about_again() -> None:
+    """What stood in for an answer is no answer, whenever the same question comes."""
+    for stand_in in (Answer(stands_in=True), Answer(withheld=True, stands_in=True), Answer(b"", stands_in=True)):
+        world = World(server("Route"), content=b.gateway(2))
+        world.reply = lambda ask, stand_in=stand_in: stand_in  # type: ignore[misc]
+        world.put(shards())
+        world.put({b.route_key("r0"): led_to("other")})
+        asked = len(world.asked)
+        world.put({b.route_key("r0"): shards()[b.route_key("r0")]})
+        assert [a.resource for a in world.asked[asked:]] == [world.asked[0].resource]
+        assert world.asked[asked].digest == world.asked[0].digest
+
+
 def test_of_a_route_that_is_gone_nothing_is_held_back() -> None:
     world = World(server("Route"))
     world.reply = lambda ask: None
