@@ -244,6 +244,17 @@ async def test_a_restart_asks_nothing_twice_and_replicas_have_the_same(tmp_path:
         await until(lambda: _equal(served(port, w.p.layout.certs / "envoy", "default/gw"), now), 30)
         assert len(w.server.asked()) == len(asked) + 1
 
+        # and asks itself when the first one is no more
+        w.p.kill("xds-server")
+        w.p.route("late", "one", path="/late", answer="taken-over")
+
+        async def taken_over() -> bool:
+            found = await served(port, w.p.layout.certs / "envoy", "default/gw")
+            return any(b"taken-over" in body for body in found.values())
+
+        await until(taken_over, 30)
+        assert len(w.server.asked()) == len(asked) + 2
+
 
 async def _equal(found: Awaitable[object], expected: object) -> bool:
     return await found == expected

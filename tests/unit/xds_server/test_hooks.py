@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from services.xds_server.gateway import GatewayState
@@ -493,3 +495,45 @@ def test_a_gateway_shard_of_another_kind_still_reads() -> None:
     world = World(server(TRANSLATION), content={**b.gateway(1), GATEWAY: shard})
     assert world.made(CLUSTER), "an object that nobody has sent is left out"
     assert encode(shard)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_edits_and_answers_in_any_order_end_where_a_fresh_start_does(seed: int) -> None:
+    random = Random(seed)
+    hooks = ("Route", "VirtualHost", "HTTPListener", "Cluster", "Endpoints", TRANSLATION)
+    servers = (server(*random.sample(hooks, 4), name="a"), server(*hooks, name="b", includes=("cluster", "route", "listener")))
+    store = GatewayStore(b.opened, extensions=servers)
+    reply = replies(servers, store)
+    content = dict(shards(4, filtered=(0, 1)))
+    failed: set[Ask] = set()
+    store.apply(1, b.encoded(content))
+    for version in range(2, 12):
+        name = f"r{random.randrange(5)}"
+        changed: dict[str, Any] = {}
+        match random.randrange(4):
+            case 0:
+                changed = {b.route_key(name): None, b.backend_key(name): None}
+            case 1:
+                changed = {b.backend_key(name): b.backend((f"10.0.0.{version}", 80))}
+            case 2:
+                changed = {FILTER: thing("Filter", "one", header=f"v{version}")}
+            case _:
+                made = shards(5, filtered=tuple(random.sample(range(5), 2)))
+                changed = {key: made[key] for key in (b.route_key(name), b.backend_key(name))}
+        content = {key: row for key, row in {**content, **changed}.items() if row is not None}
+        gone = {key: None for key, row in changed.items() if row is None}
+        store.apply(version, {**b.encoded({k: r for k, r in changed.items() if r is not None}), **gone})
+        for ask in random.sample(sorted(store.asks()), random.randrange(len(store.asks()) + 1)):
+            if not store.asking(ask):
+                continue
+            answer = random.choice((Answer(withheld=True), reply(ask)))
+            assert answer is not None
+            failed |= {ask} if answer.withheld else set()
+            store.answer({ask: answer})
+    # in the end everybody answers, also what had no answer before
+    while asks := store.asks() | {ask for ask in failed if store.asking(ask)}:
+        failed.clear()
+        for ask in sorted(asks):
+            if store.asking(ask) and (answer := reply(ask)) is not None:
+                store.answer({ask: answer})
+    assert store.snapshot() == World(*servers, content=content).store.snapshot()
