@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,14 +11,26 @@ from typing import Any
 
 import grpc
 import pytest
+from msgspec.structs import replace
 
 from services.xds_server.hooks.client import AT_ONCE, Client, Failed
 from services.xds_server.hooks.plan import Ask, Server, ask
 from shared.extension.protocol import METHODS, SERVICE, request
-from shared.runtime.extensions import ExtensionHooks, ExtensionManager, ExtensionService, IpEndpoint, XdsTranslatorHooks
+from shared.ir.unstructured import ExtensionServer
+from shared.runtime.extensions import (
+    ExtensionHooks,
+    ExtensionManager,
+    ExtensionService,
+    ExtensionTls,
+    IpEndpoint,
+    SecretRef,
+    XdsTranslatorHooks,
+)
 from shared.testing.wait import until
 from shared.xds.message import build
 from shared.xds.wire import framed
+from tests.integration.authority import Authority, pem
+from tests.unit.xds_server.builders import opened
 
 OF = Server("ext", frozenset({"VirtualHost"}))
 Answering = Callable[[bytes], Awaitable[bytes]]
@@ -33,14 +46,15 @@ async def same(_: bytes) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def serving(answer: Answering, port: int = 0) -> AsyncIterator[int]:
+async def serving(answer: Answering, port: int = 0, tls: grpc.ServerCredentials | None = None) -> AsyncIterator[int]:
     async def method(data: bytes, _: Any) -> bytes:
         return await answer(data)
 
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_send_message_length", -1)])
     handlers = {METHODS["VirtualHost"]: grpc.unary_unary_rpc_method_handler(method)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    at = f"127.0.0.1:{port}"
+    bound = server.add_insecure_port(at) if tls is None else server.add_secure_port(at, tls)
     await server.start()
     try:
         yield bound
@@ -49,10 +63,10 @@ async def serving(answer: Answering, port: int = 0) -> AsyncIterator[int]:
 
 
 @contextlib.asynccontextmanager
-async def client(port: int, timeout: str = "500ms") -> AsyncIterator[Client]:
-    service = ExtensionService(ip=IpEndpoint("127.0.0.1", port))
+async def client(port: int, timeout: str = "500ms", tls: ExtensionTls | None = None) -> AsyncIterator[Client]:
+    service = ExtensionService(ip=IpEndpoint("127.0.0.1", port), tls=tls)
     hooks = ExtensionHooks(XdsTranslatorHooks(post=("VirtualHost",)))
-    made = Client(ExtensionManager(hooks=hooks, service=service, timeout=timeout), OF, lambda token: token.encode())
+    made = Client(ExtensionManager(hooks=hooks, service=service, timeout=timeout), OF, opened)
     try:
         yield made
     finally:
@@ -162,3 +176,34 @@ async def test_what_is_no_answer_is_refused_by_name(answer: bytes, fault: str) -
 
     async with serving(wrong) as port, client(port) as of:
         assert fault in await outcome(of, "a")
+
+
+def credentials(authority: Authority, client: Authority | None) -> ExtensionServer:
+    """Of a client that trusts one authority, and shows a certificate of the other."""
+    made = ExtensionServer(name="ext", ca_certificate=_base64(pem(authority.certificate)))
+    if client is None:
+        return made
+    shown, key = client.issue("headgate")
+    return replace(made, certificate=_base64(shown), private_key=f"sealed:{key}")
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+async def test_certificates_that_are_missing_wrong_and_changed() -> None:
+    authority, clients, stranger = Authority("servers"), Authority("clients"), Authority("stranger")
+    certificate, key = authority.issue("localhost", "127.0.0.1")
+    tls = grpc.ssl_server_credentials([(key.encode(), certificate.encode())], pem(clients.certificate).encode(), require_client_auth=True)
+    refs = ExtensionTls(SecretRef("ca"), SecretRef("client"))
+    async with serving(same, tls=tls) as port, client(port, "2s", refs) as of:
+        assert "not known yet" in await outcome(of, "a")
+        of.use((ExtensionServer(name="ext", fault="secret default/ca does not exist"),))
+        assert await outcome(of, "a") == "secret default/ca does not exist"
+        for wrong in (credentials(authority, None), credentials(authority, stranger), credentials(stranger, clients)):
+            of.use((wrong,))
+            assert "UNAVAILABLE" in await outcome(of, "a")
+        of.use((credentials(authority, clients),))
+        assert await outcome(of, "a") == ""
+        of.use(())
+        assert await outcome(of, "a") == "", "a Gateway that has not been told of them takes nothing away"
