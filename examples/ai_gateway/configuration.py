@@ -8,6 +8,8 @@ import msgspec
 
 from examples.ai_gateway.selection import Selector
 
+_SHORTEST = 32
+
 
 class BadConfiguration(ValueError):
     """Which field, and what is wrong with it."""
@@ -25,10 +27,28 @@ class Folder(Part, frozen=True):
 
 
 class Processor(Part, frozen=True):
-    """`address`: where Envoys find it."""
+    """`address`: where Envoys find it.
+
+    `signingKeyFile`: holds any text of at least 32 characters, the same for all replicas. Without it, whoever reaches the processor can ask
+    it for the keys of backends: for loopback alone.
+    """
 
     listen: str = "127.0.0.1:5006"
     address: str = "127.0.0.1:5006"
+    signing_key_file: str | None = None
+
+    @property
+    def signing(self) -> bytes:
+        """The key; b'' where there is none. Raises BadConfiguration."""
+        if self.signing_key_file is None:
+            return b""
+        try:
+            found = Path(self.signing_key_file).read_bytes().strip()
+        except OSError as e:
+            raise BadConfiguration(f"processor.signingKeyFile: {e}") from None
+        if len(found) < _SHORTEST:
+            raise BadConfiguration(f"processor.signingKeyFile: expected at least {_SHORTEST} characters, got {len(found)}")
+        return found
 
 
 class Configuration(Part, frozen=True):
@@ -50,6 +70,9 @@ def load(path: Path) -> Configuration:
     host, _, port = found.processor.address.rpartition(":")
     if not host or not port.isdigit():
         raise BadConfiguration(f"{path}: processor.address: expected host:port, got {found.processor.address!r}")
+    listens, _, _ = found.processor.listen.rpartition(":")
+    if not found.processor.signing and listens not in ("127.0.0.1", "localhost", "[::1]"):
+        raise BadConfiguration(f"{path}: processor.signingKeyFile: expected, because the processor listens beyond loopback")
     for each in (found.selector.namespace_selector, found.selector.labels):
         for one in each.match_expressions if each is not None else ():
             try:

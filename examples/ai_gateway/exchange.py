@@ -11,8 +11,6 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-import msgspec
-
 from examples.ai_gateway import metrics
 from examples.ai_gateway.schemas.base import Json, Reader, Refused, Tokens
 from examples.ai_gateway.target import MODEL_HEADER, NAMESPACE, TARGET_HEADER, Target, read
@@ -90,8 +88,9 @@ class _Asked(NamedTuple):
 
 
 class Upstream:
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, signing: bytes = b"") -> None:
         self._credentials = credentials
+        self._signing = signing
         self._asked: _Asked | None = None
         self._body: Json = {}
         self._model = ""
@@ -115,8 +114,8 @@ class Upstream:
 
     def _request_headers(self, headers: Mapping[str, str]) -> Fields:
         try:
-            self._asked = _Asked(read(headers.get(TARGET_HEADER, "")), headers.get(":path", "/"))
-        except (msgspec.ValidationError, msgspec.DecodeError):
+            self._asked = _Asked(read(headers.get(TARGET_HEADER, ""), self._signing), headers.get(":path", "/"))
+        except ValueError:
             return refusal(500, "the gateway does not know which backend this is", "api_error")
         return {"request_headers": {}}
 

@@ -27,10 +27,11 @@ _LATER = ("local_ratelimit.v3.LocalRateLimit", "ratelimit.v3.RateLimit", "creden
 
 
 class AiGateway(Extension):
-    """`processor`: host and port where Envoys find the external processor."""
+    """`processor`: host and port where Envoys find the external processor; `signing`: the key that it knows its targets by."""
 
-    def __init__(self, processor: tuple[str, int]) -> None:
+    def __init__(self, processor: tuple[str, int], signing: bytes = b"") -> None:
         self._processor = processor
+        self._signing = signing
 
     async def route(self, route: Any, context: RouteContext) -> Any:
         if _one(context.resources, "AIRoute") is None:
@@ -66,12 +67,14 @@ class AiGateway(Extension):
         cluster.per_connection_buffer_limit_bytes.value = envoy.LARGEST
         if number is None:
             nobody = BackendSpec(Endpoint(*self._processor))
-            told = written(Target(f"{found.namespace}/{found.name}", "", UNKNOWN, "OpenAI", "", spec.path_prefix, unknown=True))
+            told = written(
+                Target(f"{found.namespace}/{found.name}", "", UNKNOWN, "OpenAI", "", spec.path_prefix, unknown=True), self._signing
+            )
             _endpoint(cluster, 0, nobody, told, UNKNOWN)
         for priority, ref in enumerate(spec.rules[number].backends if number is not None else ()):
             namespace = ref.namespace or found.namespace
             backend = backend_spec(backends[namespace, ref.name].raw)
-            told = written(target(f"{found.namespace}/{found.name}", spec.path_prefix, ref, namespace, backend))
+            told = written(target(f"{found.namespace}/{found.name}", spec.path_prefix, ref, namespace, backend), self._signing)
             _endpoint(cluster, priority, backend, told, f"{namespace}/{ref.name}")
         _with_filters(cluster, http2=number is None)
         return cluster

@@ -51,9 +51,10 @@ async def run(configuration: Configuration) -> None:
 
 async def _serve(configuration: Configuration, controller: Controller, stop: asyncio.Event) -> None:
     host, _, port = configuration.processor.address.rpartition(":")
+    signing = configuration.processor.signing
     async with (
-        Processor(configuration.processor.listen, lambda: controller.credentials),
-        ExtensionServer(AiGateway((host, int(port))), configuration.extension),
+        Processor(configuration.processor.listen, lambda: controller.credentials, signing),
+        ExtensionServer(AiGateway((host, int(port)), signing), configuration.extension),
     ):
         working = asyncio.create_task(controller.run())
         stopping = asyncio.create_task(stop.wait())

@@ -17,10 +17,14 @@ _PACKAGE = "envoy.service.ext_proc.v3"
 
 
 class Processor:
-    """`async with Processor("127.0.0.1:5006", credentials)`; `credentials()` gives the backends' keys as they are now."""
+    """`async with Processor("127.0.0.1:5006", credentials)`; `credentials()` gives the backends' keys as they are now.
 
-    def __init__(self, address: str, credentials: Callable[[], Credentials]) -> None:
+    `signing`: the key that targets are signed with.
+    """
+
+    def __init__(self, address: str, credentials: Callable[[], Credentials], signing: bytes = b"") -> None:
         self._credentials = credentials
+        self._signing = signing
         largest = 2 * LARGEST
         self._server = grpc.aio.server(
             options=[("grpc.max_receive_message_length", largest), ("grpc.max_send_message_length", largest), ("grpc.so_reuseport", 0)]
@@ -39,7 +43,7 @@ class Processor:
 
     async def _process(self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> AsyncIterator[bytes]:
         phase = dict(context.invocation_metadata() or ()).get(PHASE)
-        exchange: Exchange = Upstream(self._credentials()) if phase == UPSTREAM else Front()
+        exchange: Exchange = Upstream(self._credentials(), self._signing) if phase == UPSTREAM else Front()
         try:
             async for data in messages:
                 message = decode(f"{_PACKAGE}.ProcessingRequest", data)

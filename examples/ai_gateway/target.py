@@ -5,6 +5,9 @@ It travels from the extension server through Envoy's configuration into a header
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+
 import msgspec
 
 from examples.ai_gateway.kinds import BackendRef, BackendSpec, Generic
@@ -85,10 +88,20 @@ def target(route: str, strip: str, ref: BackendRef, namespace: str, spec: Backen
     )
 
 
-def written(of: Target) -> str:
-    return msgspec.json.encode(of, order="deterministic").decode()
+def written(of: Target, signing: bytes = b"") -> str:
+    """With a signature where there is a key for it."""
+    text = msgspec.json.encode(of, order="deterministic").decode()
+    return f"{_signature(text, signing)} {text}" if signing else text
 
 
-def read(text: str) -> Target:
-    """Raises msgspec.ValidationError or msgspec.DecodeError."""
+def read(text: str, signing: bytes = b"") -> Target:
+    """Raises ValueError: it is none, or not signed with that key: who could make one up could ask the processor for backends' keys."""
+    if signing:
+        signature, _, text = text.partition(" ")
+        if not hmac.compare_digest(signature.encode(), _signature(text, signing).encode()):
+            raise ValueError("not signed with the key of this AI gateway")
     return msgspec.json.decode(text, type=Target)
+
+
+def _signature(text: str, signing: bytes) -> str:
+    return hmac.new(signing, text.encode(), hashlib.sha256).hexdigest()

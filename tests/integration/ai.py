@@ -123,10 +123,15 @@ async def ai_world(root: Path, *, selector: str = "{}", config: str = "", **obje
     (root / "p").mkdir()
     async with serving(openai) as first, serving(anthropic) as second, Pipeline(root / "p", parse(text + config)) as p:
         ports |= {"openai": first, "anthropic": second}
+        (root / "signing").write_text("s" * 32)
         own = {
             "folder": {"path": str(p.folder), "status": str(p.layout.root / "status")},
             "extension": f"127.0.0.1:{ports['extension']}",
-            "processor": {"listen": f"127.0.0.1:{ports['processor']}", "address": f"127.0.0.1:{ports['processor']}"},
+            "processor": {
+                "listen": f"127.0.0.1:{ports['processor']}",
+                "address": f"127.0.0.1:{ports['processor']}",
+                "signingKeyFile": str(root / "signing"),
+            },
             "metrics": f"127.0.0.1:{ports['metrics']}",
             "selector": yaml.safe_load(selector),
         }

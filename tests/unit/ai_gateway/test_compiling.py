@@ -164,6 +164,8 @@ def test_configurations(tmp_path: Path) -> None:
     for text, word in (
         ("metrix: 1", "metrix"),
         ("processor: {address: x}", "processor.address"),
+        ("processor: {listen: '0.0.0.0:1'}", "signingKeyFile"),
+        ("processor: {signingKeyFile: /nonexistent}", "signingKeyFile"),
         ("selector: {labels: {matchExpressions: [{key: a, operator: Is}]}}", "operator"),
     ):
         file.write_text(text)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from examples.ai_gateway.exchange import Credentials, Front, Upstream
-from examples.ai_gateway.target import MODEL_HEADER, NAMESPACE, TARGET_HEADER, Key, Target, written
+from examples.ai_gateway.target import MODEL_HEADER, NAMESPACE, TARGET_HEADER, Key, Target, read, written
 from shared.xds.message import Fields, build, encode
 
 KEYED = Target("default/r", "default", "b", "OpenAI", "/v1", "/v1", model="there", key=Key("s", "apiKey"))
@@ -88,6 +88,16 @@ def test_keys_in_other_headers() -> None:
     assert (found["x-key"], "authorization" in found) == ("Token sk", False)
     bare = Target("r", "default", "b", "OpenAI", "", "/v1", key=Key("s", "apiKey", "x-key"))
     assert set_headers(upstream(bare).on(body("request_body", {"model": "m"})))["x-key"] == "sk"
+
+
+def test_a_target_that_somebody_made_up_gets_no_key() -> None:
+    told = {TARGET_HEADER: written(KEYED)}
+    for text, signing in ((told[TARGET_HEADER], b"k" * 32), (written(KEYED, b"other" * 8), b"k" * 32)):
+        of = Upstream({("default", "s", "apiKey"): "sk"}, signing)
+        more: dict[str, Any] = {TARGET_HEADER.replace("-", "_"): text}
+        assert status(of.on(headers("request_headers", **more))) == 500
+        assert status(of.on(body("request_body", {"model": "m"}))) == 400
+    assert read(written(KEYED, b"k" * 32), b"k" * 32) == KEYED
 
 
 def test_no_key_nobody_and_nonsense() -> None:
