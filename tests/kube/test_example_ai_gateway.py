@@ -153,8 +153,9 @@ def test_definitions_refuse_what_is_wrong(
 def test_the_server_takes_the_manifests(installed: ApiServer, document: dict[str, Any]) -> None:
     version, kind, metadata = document["apiVersion"], document["kind"], document["metadata"]
     inside = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    plural = {"NetworkPolicy": "networkpolicies"}.get(kind, f"{kind.lower()}s")
     answer = installed.http.patch(
-        f"/{'apis' if '/' in version else 'api'}/{version}{inside}/{kind.lower()}s/{metadata['name']}",
+        f"/{'apis' if '/' in version else 'api'}/{version}{inside}/{plural}/{metadata['name']}",
         params={"fieldManager": "test", "dryRun": "All", "fieldValidation": "Strict"},
         content=yaml.safe_dump(document),
         headers={"Content-Type": "application/apply-patch+yaml"},
