@@ -159,7 +159,9 @@ class Cluster:
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=text)
 
     def uninstall_with_kustomize(self, folder: str = "base") -> None:
-        self.kubectl("delete", "--ignore-not-found", "-f", "-", text=self.kubectl("kustomize", str(DEPLOY / folder)))
+        text = self.kubectl("kustomize", str(DEPLOY / folder))
+        # with the namespace, for which a cluster that has much else to do may take minutes
+        self.kubectl("delete", "--ignore-not-found", "-f", "-", text=text, timeout=600)
 
     def install_with_helm(self, *values: str, release: str = "headgate", namespace: str = NAMESPACE) -> None:
         sets = [a for v in (f"global.images.envoyGateway.image={self.image}", *values) for a in ("--set", v)]
