@@ -18,6 +18,11 @@ def answers(cluster: Cluster) -> None:
     assert cluster.is_true("gatewayclass", "eg", "Accepted", "")
 
 
+def drained(cluster: Cluster) -> None:
+    """Returns when the proxies are gone: a namespace that is deleted with them in it waits for as long as they may take."""
+    until(lambda: cluster.items("pod", selector="gateway.envoyproxy.io/owning-gateway-name=eg") == [], 120)
+
+
 def left_behind(cluster: Cluster) -> list[str]:
     kinds = "clusterrole,clusterrolebinding,mutatingwebhookconfiguration"
     return [n for n in cluster.kubectl("get", kinds, "-o", "name").split() if f"headgate:{NAMESPACE}" in n or "topology-injector" in n]
@@ -29,7 +34,7 @@ def test_kustomize(cluster: Cluster) -> None:
     try:
         answers(cluster)
         cluster.delete_file("quickstart.yaml")
-        until(lambda: cluster.proxies("eg") == [], 60)
+        drained(cluster)
     finally:
         cluster.uninstall_with_kustomize()
         cluster.namespace(NAMESPACE)
@@ -52,7 +57,7 @@ def test_two_of_each_service_and_three_of_nats(cluster: Cluster) -> None:
                 cluster.kubectl("delete", "pod", "-n", NAMESPACE, pods[0]["metadata"]["name"], "--grace-period=0", "--force")
                 cluster.installed()
         cluster.delete_file("quickstart.yaml")
-        until(lambda: cluster.proxies("eg") == [], 60)
+        drained(cluster)
     finally:
         cluster.uninstall_with_kustomize(overlay)
         cluster.namespace(NAMESPACE)
