@@ -18,7 +18,7 @@ from shared.bus.settings import BusSettings
 from shared.bus.snapshot import SnapshotReader, SnapshotWriter
 from shared.core.refs import GatewayRef
 from shared.core.sealing import Sealer
-from shared.extension.contexts import Translation, TranslationContext
+from shared.extension.contexts import ListenerContext, Translation, TranslationContext
 from shared.extension.server import Extension, ExtensionServer
 from shared.runtime.config import EnvoyGateway
 from shared.testing.wait import until
@@ -50,8 +50,17 @@ class Noting(Extension):
             host.metadata.filter_metadata["large"].fields[str(n)].string_value = random.randbytes(5000).hex()
         return host
 
+    async def listener(self, listener: Any, context: ListenerContext) -> Any:
+        listener.stat_prefix = self.name
+        return listener
+
+    async def endpoints(self, endpoints: Any) -> None:
+        return None
+
     async def translate(self, resources: Translation, context: TranslationContext) -> Translation:
         self.asked.append("translate")
+        if self.silent:
+            await asyncio.Event().wait()
         return Translation([], resources.secrets, resources.listeners, resources.routes)
 
 

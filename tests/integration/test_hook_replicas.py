@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import AsyncIterator
+from random import Random
 
 import pytest
 
@@ -146,6 +147,17 @@ async def test_one_that_hangs_holds_nobody_else_up(nats_server: NatsServer) -> N
         assert a.marks(OTHER, "x-other") == {"h0.example.com": "/", "h1.example.com": "/"}
 
 
+async def test_nobody_complains_of_what_is_gone(nats_server: NatsServer) -> None:
+    ext, port = Noting(), free_port()
+    async with serving(ext, port), two(nats_server, config(manager("ext", port, more="timeout: 300ms"))) as (ground, a, b):
+        await ground.agree(a, b, path="/")
+        ext.silent = True
+        await ground.put(routes=3)
+        await until(lambda: a.faults() and b.faults())
+        await ground.put(routes=2)
+        await until(lambda: a.faults() == b.faults() == {})
+
+
 async def test_an_answer_that_cannot_be_kept_is_none_for_all(nats_server: NatsServer) -> None:
     ext, port = Noting(), free_port()
     async with serving(ext, port), two(nats_server, config(manager("ext", port, more="maxMessageSize: 60M"))) as (ground, a, b):
@@ -212,3 +224,46 @@ async def test_a_server_that_was_never_heard_takes_nothing_away(nats_server: Nat
         assert b.marks(header="x-y") == {"h0.example.com": "/later", "h1.example.com": "/"}
         c = await ground.replica("c", config(manager("x", at_x), manager("y", at_y)))
         await until(lambda: c.marks(header="x-y") == {"h0.example.com": "/later", "h1.example.com": "/"}, 15)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_whatever_happens_in_the_end_all_show_the_same(nats_server: NatsServer, seed: int) -> None:
+    random = Random(seed)
+    ext, port = Noting(), free_port()
+    of = config(manager("ext", port, more=f"timeout: 500ms, failOpen: {str(seed % 2 == 0).lower()}"))
+    async with Ground(nats_server.url) as ground, contextlib.AsyncExitStack() as up:
+        await up.enter_async_context(serving(ext, port))
+        await ground.put()
+        alive = [await ground.replica("a", of), await ground.replica("b", of)]
+        for step in range(8):
+            match random.choice(["edit", "edit", "back", "kill", "wipe", "silent", "well", "away", "there", "gone"]):
+                case "edit":
+                    await ground.put(routes=random.choice([1, 2, 3]), path=f"/{step}")
+                case "back":
+                    await ground.put()
+                case "kill":
+                    await alive.pop(0).kill()
+                    alive.append(await ground.replica(f"r{step}", of))
+                case "wipe":
+                    nats_server.restart(wipe=True)
+                case "silent":
+                    ext.silent = True
+                case "well":
+                    ext.silent = False
+                case "away":
+                    await up.aclose()
+                case "there":
+                    await up.aclose()
+                    await up.enter_async_context(serving(ext, port))
+                case "gone":
+                    await ground.remove()
+                    await ground.put()
+        await up.aclose()
+        ext.silent = False
+        await up.enter_async_context(serving(ext, port))
+        await ground.put(routes=3, path="/end")
+        await ground.agree(*alive, path="/end", deadline=30)
+        await until(lambda: alive[0].marks() == {"h0.example.com": "/end", "h1.example.com": "/", "h2.example.com": "/"}, 20)
+        await until(lambda: [each.faults() for each in alive] == [{}, {}], 20)
+        late = await ground.replica("late", of)
+        await ground.agree(*alive, late, path="/end")

@@ -300,11 +300,13 @@ class Asker:
             now = time.monotonic()
             for at in list(self._gateways.values()):
                 late: dict[Ask, Answer] = {}
+                before = len(at.todo)
                 for todo in at.late(now, lambda slot: self._clients[slot.server].timeout + PATIENCE):
                     todo.fault = "no replica has an answer"
                     late[todo.ask] = self._without(at, todo.ask)
-                if late:
+                if late or len(at.todo) < before:
                     self._tell(at)
+                if late:
                     self._answered(at.of.ref, late)
 
     def _tell(self, at: Questions) -> None:

@@ -65,11 +65,11 @@ class Questions:
     def late(self, now: float, patience: Callable[[Slot], float]) -> Iterator[Todo]:
         """Those that another replica should have answered by now. What is of no use any more goes."""
         for slot, todo in list(self.todo.items()):
-            if todo.task is not None or todo.fault:
+            if todo.task is not None:
                 continue
             if not self.of.asking(todo.ask):
                 del self.todo[slot]
-            elif now - todo.since > patience(slot):
+            elif not todo.fault and now - todo.since > patience(slot):
                 yield todo
 
     def stop(self) -> None:
