@@ -25,7 +25,11 @@ def drained(cluster: Cluster) -> None:
 
 def left_behind(cluster: Cluster) -> list[str]:
     kinds = "clusterrole,clusterrolebinding,mutatingwebhookconfiguration"
-    return [n for n in cluster.kubectl("get", kinds, "-o", "name").split() if f"headgate:{NAMESPACE}" in n or "topology-injector" in n]
+    return [
+        n
+        for n in cluster.kubectl("get", kinds, "-o", "name").split()
+        if f"headgate:{NAMESPACE}" in n or f"topology-injector.{NAMESPACE}" in n
+    ]
 
 
 def test_kustomize(cluster: Cluster) -> None:
@@ -85,7 +89,10 @@ def test_proxies_in_their_gateways_namespace(cluster: Cluster) -> None:
     finally:
         cluster.uninstall_with_helm()
         until(lambda: cluster.items("pod") == [], 120)
-    assert left_behind(cluster) == []
+    # Helm leaves what a hook made and what must outlive it, as Envoy Gateway's chart does; docs/kubernetes.md says how it goes
+    webhook = f"mutatingwebhookconfiguration.admissionregistration.k8s.io/envoy-gateway-topology-injector.{NAMESPACE}"
+    assert left_behind(cluster) == [webhook]
+    cluster.kubectl("delete", webhook)
 
 
 def test_helm(installed: Cluster) -> None:
