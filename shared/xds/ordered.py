@@ -11,6 +11,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from shared.xds.message import Fields, build
+from shared.xds.wire import framed
 
 
 def in_order(name: str, fields: Fields) -> bytes:
@@ -38,17 +39,4 @@ def _field(message: Message, of: FieldDescriptor, value: Any) -> bytes:
             setattr(alone, of.name, value)
         return bytes(alone.SerializeToString(deterministic=True))
     members = value if of.is_repeated else (value,)
-    return b"".join(_framed(of.number, _bytes(each)) for each in members)
-
-
-def _framed(number: int, data: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def _varint(n: int) -> bytes:
-    out = bytearray()
-    while n > 0x7F:
-        out.append(n & 0x7F | 0x80)
-        n >>= 7
-    out.append(n)
-    return bytes(out)
+    return b"".join(framed(of.number, _bytes(each)) for each in members)

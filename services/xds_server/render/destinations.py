@@ -29,7 +29,7 @@ from shared.features.traffic.rate_limit.ir import RateLimitService
 from shared.features.traffic.tcp_keepalive import xds as tcp_keepalive
 from shared.features.traffic.timeout import xds as timeout
 from shared.ir.assemble import weights
-from shared.ir.destination import Destination, DestinationSetting, Endpoint
+from shared.ir.destination import AddressType, AppProtocol, Destination, DestinationSetting, Endpoint
 from shared.ir.gateway import Metrics
 from shared.ir.http import HttpRoute
 from shared.ir.metadata import ResourceMetadata
@@ -59,8 +59,9 @@ class ClusterPlan(NamedTuple):
     """Whether extension servers may change it; `extensions` are keys of the objects that its route names."""
     extensions: tuple[str, ...] = ()
     identity: str = ""
-    authority: str | None = None
     """Where not empty: TLS to a service of the control plane, which sees the certificate of that name."""
+    authority: str | None = None
+    """Who vouches for that service, base64 of PEM; None where the proxy has it as a file."""
 
 
 def service_plan(service: Service) -> ClusterPlan:
@@ -70,37 +71,27 @@ def service_plan(service: Service) -> ClusterPlan:
     if to is not None and to.settings:
         return ClusterPlan(to.name, to.settings, to.metadata, traffic=traffic, of_route=False)
     at = place(service.url)
-    setting = DestinationSetting(
-        name=f"{at.cluster}/backend/-1",
-        weight=1,
-        address_type="IP" if at.by_address else "FQDN",
-        endpoints=(Endpoint(host=at.host, port=at.port),),
-    )
+    setting = _alone(at.cluster, at.host, at.port)
     return ClusterPlan(at.cluster, (setting,), None, traffic=traffic, of_route=False, public_host=at.host if at.tls else "")
 
 
 def rate_limit_plan(service: RateLimitService, identity: str) -> ClusterPlan:
     """The cluster of the service that counts requests for all proxies."""
-    setting = DestinationSetting(
-        name=f"{rate_limit.CLUSTER}/backend/-1",
-        weight=1,
-        protocol="GRPC",
-        address_type="IP" if is_ip(service.host) else "FQDN",
-        endpoints=(Endpoint(host=service.host, port=service.port),),
-    )
+    setting = _alone(rate_limit.CLUSTER, service.host, service.port, "GRPC")
     return ClusterPlan(rate_limit.CLUSTER, (setting,), None, of_route=False, identity=identity)
 
 
 def module_plan(service: ModuleService, identity: str) -> ClusterPlan:
     """The cluster of the control plane, as the place where modules come from."""
-    setting = DestinationSetting(
-        name=f"{wasm.CLUSTER}/backend/-1",
-        weight=1,
-        protocol="HTTP2",
-        address_type="IP" if is_ip(service.host) else "FQDN",
-        endpoints=(Endpoint(host=service.host, port=service.port),),
-    )
+    setting = _alone(wasm.CLUSTER, service.host, service.port, "HTTP2")
     return ClusterPlan(wasm.CLUSTER, (setting,), None, of_route=False, identity=identity, authority=service.authority)
+
+
+def _alone(cluster: str, host: str, port: int, protocol: AppProtocol | None = None) -> DestinationSetting:
+    """The one host of a cluster that no backend stands behind."""
+    kind: AddressType = "IP" if is_ip(host) else "FQDN"
+    endpoints = (Endpoint(host=host, port=port),)
+    return DestinationSetting(name=f"{cluster}/backend/-1", weight=1, protocol=protocol, address_type=kind, endpoints=endpoints)
 
 
 def per_setting(destination: Destination, zones: bool = False) -> bool:
