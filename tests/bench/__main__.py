@@ -25,6 +25,7 @@ from shared.runtime import logs
 from shared.runtime.config import Logging
 from tests.bench.bare_ads import measure as envoy_cost
 from tests.bench.scenario import Burst, PolicyEdits, Result, Soak, Streams, burst, measure, policy_edits, soak, streams
+from tests.bench.tables import markdown
 
 
 def table(results: list[Result]) -> str:
@@ -41,9 +42,8 @@ def table(results: list[Result]) -> str:
         "cold start s",
         "of it Envoy's own s",
     )
-    lines = [f"| {' | '.join(columns)} |", "|" + " ---: |" * len(columns)]
-    for r in results:
-        cells = (
+    cells = (
+        (
             f"{r.routes:,}",
             f"{r.edit_p50_ms:.1f} / {r.edit_p99_ms:.1f}",
             f"{r.envoy_p50_ms:.1f} / {r.envoy_p99_ms:.1f}",
@@ -55,21 +55,30 @@ def table(results: list[Result]) -> str:
             f"{r.cold_start_s:.1f}",
             f"{r.envoy_cold_start_s:.1f}",
         )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        for r in results
+    )
+    return markdown(columns, cells)
 
 
 def streams_table(r: Streams) -> str:
     """Markdown."""
-    return "\n".join(
-        (
-            "| streams | connected s | endpoints until all have acknowledged p50 / p99 ms | a route p50 / p99 ms "
-            "| xds_server's CPU per change ms | its memory MiB |",
-            "|" + " ---: |" * 6,
-            f"| {r.streams:,} | {r.connect_s:.1f} | {r.endpoints_p50_ms:.0f} / {r.endpoints_p99_ms:.0f} "
-            f"| {r.edit_p50_ms:.0f} / {r.edit_p99_ms:.0f} | {r.cpu_per_edit_ms:.0f} | {r.memory_mib:.0f} |",
-        )
+    columns = (
+        "streams",
+        "connected s",
+        "endpoints until all have acknowledged p50 / p99 ms",
+        "a route p50 / p99 ms",
+        "xds_server's CPU per change ms",
+        "its memory MiB",
     )
+    cells = (
+        f"{r.streams:,}",
+        f"{r.connect_s:.1f}",
+        f"{r.endpoints_p50_ms:.0f} / {r.endpoints_p99_ms:.0f}",
+        f"{r.edit_p50_ms:.0f} / {r.edit_p99_ms:.0f}",
+        f"{r.cpu_per_edit_ms:.0f}",
+        f"{r.memory_mib:.0f}",
+    )
+    return markdown(columns, [cells])
 
 
 def soak_text(r: Soak) -> str:
@@ -83,16 +92,25 @@ def burst_text(r: Burst) -> str:
 
 def policy_table(r: PolicyEdits) -> str:
     """Markdown."""
-    return "\n".join(
-        (
-            "| routes | about requests: to ACK p50 / p99 ms | to commit p50 ms | CPU ms | about clusters: to ACK p50 ms "
-            "| to commit p50 ms | CPU ms |",
-            "|" + " ---: |" * 7,
-            f"| {r.routes:,} | {r.requests_p50_ms:.0f} / {r.requests_p99_ms:.0f} | {r.requests_commit_p50_ms:.1f} "
-            f"| {sum(r.requests_cpu_ms.values()):.0f} | {r.clusters_p50_ms:.0f} | {r.clusters_commit_p50_ms:.1f} "
-            f"| {sum(r.clusters_cpu_ms.values()):.0f} |",
-        )
+    columns = (
+        "routes",
+        "about requests: to ACK p50 / p99 ms",
+        "to commit p50 ms",
+        "CPU ms",
+        "about clusters: to ACK p50 ms",
+        "to commit p50 ms",
+        "CPU ms",
     )
+    cells = (
+        f"{r.routes:,}",
+        f"{r.requests_p50_ms:.0f} / {r.requests_p99_ms:.0f}",
+        f"{r.requests_commit_p50_ms:.1f}",
+        f"{sum(r.requests_cpu_ms.values()):.0f}",
+        f"{r.clusters_p50_ms:.0f}",
+        f"{r.clusters_commit_p50_ms:.1f}",
+        f"{sum(r.clusters_cpu_ms.values()):.0f}",
+    )
+    return markdown(columns, [cells])
 
 
 async def sizes(options: argparse.Namespace) -> list[Result]:

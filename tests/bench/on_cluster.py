@@ -30,6 +30,7 @@ from shared.runtime.config import Logging
 from shared.testing.wait import until
 from tests.bench import cluster_objects as objects
 from tests.bench.observe import percentile
+from tests.bench.tables import markdown
 
 ATONCE = 16
 """Routes that are created side by side."""
@@ -279,9 +280,8 @@ def table(rows: list[Row]) -> str:
         "memory MiB",
         "backend scaled 2, 4, 2: requests / failed",
     )
-    lines = [f"| {' | '.join(columns)} |", "|" + " ---: |" * len(columns)]
-    for r in rows:
-        cells = (
+    cells = (
+        (
             f"{r.routes:,}",
             f"{r.created_s:.1f}",
             f"{r.edit_p50_ms:.0f} / {r.edit_p99_ms:.0f}",
@@ -290,8 +290,9 @@ def table(rows: list[Row]) -> str:
             f"{sum(r.memory_mib.values()):.0f}",
             f"{r.scaled_requests:,} / {r.scaled_failed}",
         )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        for r in rows
+    )
+    return markdown(columns, cells)
 
 
 async def run(options: argparse.Namespace) -> list[Row]:
