@@ -18,6 +18,7 @@ from examples.ai_gateway.selection import MANAGED, Selector
 from shared.kube.client import Kube
 from shared.testing.wait import until
 from tests.kube.apiserver import ApiServer
+from tests.kube.dry_run import applies, says_of
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "ai_gateway"
 OWN, GATEWAY_API = "/apis/ai-gateway.envoyproxy.io/v1alpha1", "/apis/gateway.networking.k8s.io/v1"
@@ -144,20 +145,9 @@ def test_definitions_refuse_what_is_wrong(
 ) -> None:
     body = {"apiVersion": "ai-gateway.envoyproxy.io/v1alpha1", "kind": kind, "metadata": {"name": "x"}, "spec": spec}
     path = f"{OWN}/namespaces/{namespace}/{plural}"
-    answer = installed.http.post(path, json=body, params={"dryRun": "All", "fieldValidation": "Strict"})
-    assert answer.is_success is not bool(says), answer.text
-    assert says in answer.text
+    says_of(installed, path, body, says)
 
 
 @pytest.mark.parametrize("document", list(yaml.safe_load_all((EXAMPLE / "kubernetes.yaml").read_text())), ids=lambda d: str(d["kind"]))
 def test_the_server_takes_the_manifests(installed: ApiServer, document: dict[str, Any]) -> None:
-    version, kind, metadata = document["apiVersion"], document["kind"], document["metadata"]
-    inside = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
-    plural = {"NetworkPolicy": "networkpolicies"}.get(kind, f"{kind.lower()}s")
-    answer = installed.http.patch(
-        f"/{'apis' if '/' in version else 'api'}/{version}{inside}/{plural}/{metadata['name']}",
-        params={"fieldManager": "test", "dryRun": "All", "fieldValidation": "Strict"},
-        content=yaml.safe_dump(document),
-        headers={"Content-Type": "application/apply-patch+yaml"},
-    )
-    assert answer.is_success, answer.text
+    applies(installed, document)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.kube.apiserver import ApiServer
+from tests.kube.dry_run import applies, says_of
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "spiffe"
 PATH = "/apis/spiffe.headgate.dev/v1alpha1"
@@ -38,20 +39,9 @@ def test_a_wrong_policy_is_refused(installed: ApiServer, namespace: str, spec: d
     base = {"targetRefs": [GATEWAY], "trustDomain": "example.org", "workload": "ns/a/sa/b", "backends": ["ns/c/sa/d"]}
     body = {"apiVersion": "spiffe.headgate.dev/v1alpha1", "kind": "BackendMTLSPolicy", "metadata": {"name": "p"}, "spec": base | spec}
     path = f"{PATH}/namespaces/{namespace}/backendmtlspolicies"
-    answer = installed.http.post(path, json=body, params={"dryRun": "All", "fieldValidation": "Strict"})
-    assert answer.is_success is not bool(says), answer.text
-    assert says in answer.text
+    says_of(installed, path, body, says)
 
 
 @pytest.mark.parametrize("document", list(yaml.safe_load_all((EXAMPLE / "kubernetes.yaml").read_text())), ids=lambda d: str(d["kind"]))
 def test_the_server_takes_the_manifests(installed: ApiServer, document: dict[str, Any]) -> None:
-    version, kind, metadata = document["apiVersion"], document["kind"], document["metadata"]
-    inside = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
-    plural = {"EnvoyProxy": "envoyproxies"}.get(kind, f"{kind.lower()}s")
-    answer = installed.http.patch(
-        f"/{'apis' if '/' in version else 'api'}/{version}{inside}/{plural}/{metadata['name']}",
-        params={"fieldManager": "test", "dryRun": "All", "fieldValidation": "Strict"},
-        content=yaml.safe_dump(document),
-        headers={"Content-Type": "application/apply-patch+yaml"},
-    )
-    assert answer.is_success, answer.text
+    applies(installed, document)
