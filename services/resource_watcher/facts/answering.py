@@ -100,13 +100,13 @@ class Answering:
                 log.warning("not_forgotten", kind=kind, error=str(e))
 
     async def _look_after(self, subject: str, kind: str, body: bytes) -> None:
+        try:
+            asked: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
+        except msgspec.DecodeError as e:
+            log.warning("unreadable_question", subject=subject, error=str(e))
+            return
         tries = 0
         while True:
-            try:
-                asked: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
-            except msgspec.DecodeError as e:
-                log.warning("unreadable_question", subject=subject, error=str(e))
-                return
             before = self._answers.get(subject)
             known = before.value if before is not None else None
             try:

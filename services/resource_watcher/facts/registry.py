@@ -43,7 +43,7 @@ class _Part(msgspec.Struct, rename="camel"):
     media_type: str = ""
 
 
-class _Manifest(msgspec.Struct, rename="camel"):
+class Manifest(msgspec.Struct, rename="camel"):
     media_type: str = ""
     layers: tuple[_Part, ...] = ()
     manifests: tuple[_Part, ...] = ()
@@ -76,13 +76,13 @@ class Registry:
         self._headers: dict[str, str] = {}
         self._scheme = "https"
 
-    async def digest(self) -> str:
-        """SHA-256 of the image's manifest, hex. Raises Unanswered."""
-        return digest((await self._manifest(self._image.reference))[1])
+    async def manifest(self) -> tuple[Manifest, str]:
+        """The image's manifest, and the SHA-256, hex, of what the image's name stands for. Raises Unanswered."""
+        manifest, body = await self._manifest(self._image.reference)
+        return manifest, digest(body)
 
-    async def module(self) -> bytes:
+    async def module(self, manifest: Manifest) -> bytes:
         """Raises Unanswered."""
-        manifest, _ = await self._manifest(self._image.reference)
         found = next((p for p in manifest.layers if p.media_type == _WASM_LAYER), None)
         if found is not None:
             return await self._blob(found)
@@ -98,12 +98,12 @@ class Registry:
     def _shown(self) -> str:
         return f"{self._image.host}/{self._image.repository}:{self._image.reference}"
 
-    async def _manifest(self, reference: str) -> tuple[_Manifest, bytes]:
+    async def _manifest(self, reference: str) -> tuple[Manifest, bytes]:
         found = await self._get(f"manifests/{reference}", _MANIFEST_SIZE, {"accept": _ACCEPT})
         if reference.startswith("sha256:") and digest(found.body) != reference.removeprefix("sha256:"):
             raise Unanswered(f"the registry answers another manifest than {reference}")
         try:
-            manifest = msgspec.json.decode(found.body, type=_Manifest)
+            manifest = msgspec.json.decode(found.body, type=Manifest)
         except msgspec.DecodeError as e:
             raise Unanswered(f"the manifest of {self._shown} cannot be read: {e}") from e
         if manifest.manifests:  # a module is the same for every platform

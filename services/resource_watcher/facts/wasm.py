@@ -69,11 +69,11 @@ class Modules:
         async with session(TIMEOUT) as client:
             registry = Registry(client, parse(name.removeprefix(_SCHEME)), trust(asked.get("ca")), credentials)
             try:
-                found = await registry.digest()
+                manifest, checksum = await registry.manifest()
             except Unanswered as e:
                 raise Unanswered(str(e), "manifest_error") from e
-            _check(asked, name, found)
-            return await registry.module()
+            _check(asked, name, checksum)
+            return await registry.module(manifest)
 
 
 async def _file(asked: dict[str, Any]) -> bytes:

@@ -240,6 +240,21 @@ async def test_a_place_that_is_none_is_named(asked: dict[str, Any], sentence: st
         await modules().answer(asked, None)
 
 
+async def test_a_tag_that_moves_meanwhile_gives_no_other_module_than_the_one_that_was_checked() -> None:
+    hub = Hub()
+    checked, moved = hub.manifest, Hub(kind="text/plain").manifest
+
+    def answer(request: web.Request) -> web.Response:
+        found = hub.answer(request)
+        if request.path.endswith("/manifests/v1") and found.status == 200:
+            hub.manifest = moved
+        return found
+
+    async with http_server(answer) as port:
+        asked = {"image": f"127.0.0.1:{port}/team/filter:v1", "sha256": digest(checked)}
+        assert (await modules().answer(asked, None))["sha256"] == digest(MODULE)
+
+
 async def test_registries_that_lie_are_caught() -> None:
     other = Hub(gzip.compress(tar(**{"plugin.wasm": MODULE + b"!"})))
     other.manifest = Hub().manifest
