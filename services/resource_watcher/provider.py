@@ -53,10 +53,13 @@ class Provider(Protocol):
         """Something refers to a private object, or no longer does. What it holds now, where `run` has not told that already."""
 
     async def write_status(self, ref: ObjectRef, status: dict[str, Any] | None) -> None:
-        """Stores an object's merged status where its user looks for it; None removes it."""
+        """Stores an object's merged status where its user looks for it, and keeps it there; None removes it."""
 
     async def read_status(self, ref: ObjectRef) -> dict[str, Any] | None:
         """The status as it was last written, so that transition times survive a restart."""
+
+    def hold_status(self, ref: ObjectRef, status: dict[str, Any]) -> None:
+        """What was read is right: it is kept like one that was written."""
 
 
 class NoSuchProvider(Exception):

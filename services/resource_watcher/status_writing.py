@@ -89,6 +89,11 @@ class Statuses:
         self._due[ref] = None
         self._wake.set()
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is yet to be written."""
+        return bool(self._due or self._busy)
+
     async def write(self) -> None:
         """One of the writers, until cancelled."""
         while True:
@@ -118,7 +123,9 @@ class Statuses:
         before = self._written[ref] if ref in self._written else await self._provider.read_status(ref)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         status = stamp(merge(parts), before, now) if parts else None
-        if status != before:
+        if status is not None and status == before and ref not in self._written:
+            self._provider.hold_status(ref, status)
+        elif status != before:
             with UPDATE_SECONDS.labels(ref.kind).time():
                 await self._provider.write_status(ref, status)
             UPDATES.labels(ref.kind, "success").inc()

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
+
 from shared.testing.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
@@ -52,6 +54,14 @@ def until(condition: Callable[[], Any], deadline: float = 60.0, every: float = 0
         if time.monotonic() > end:
             raise AssertionError(f"not true within {deadline} s: {last[-2000:]}")
         time.sleep(every)
+
+
+def fetched(url: str) -> Any:
+    """JSON; None where nothing answers yet."""
+    try:
+        return httpx.get(url).json()
+    except httpx.HTTPError:
+        return None
 
 
 class Cluster:

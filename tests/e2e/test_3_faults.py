@@ -10,10 +10,9 @@ import subprocess
 import time
 from typing import Any
 
-import httpx
 import pytest
 
-from tests.e2e.cluster import NAMESPACE, SERVICES, Cluster, until
+from tests.e2e.cluster import NAMESPACE, SERVICES, Cluster, fetched, until
 from tests.e2e.steady import nothing_fails
 
 
@@ -129,20 +128,13 @@ def test_proxies_of_different_replicas_hold_the_same(installed: Cluster, quickst
 
 def _streams(cluster: Cluster, pod: str) -> int:
     with cluster.forwarded(pod, 19001) as url:
-        found: int = until(lambda: _json(url + "/status"))["streams"]
+        found: int = until(lambda: fetched(url + "/status"))["streams"]
         return found
 
 
 def _configuration(cluster: Cluster, proxy: str) -> str:
     with cluster.forwarded(proxy, 19000) as url:
-        return json.dumps(_timeless(until(lambda: _json(url + "/config_dump?include_eds"))), sort_keys=True, indent=1)
-
-
-def _json(url: str) -> Any:
-    try:
-        return httpx.get(url).json()
-    except httpx.HTTPError:
-        return None
+        return json.dumps(_timeless(until(lambda: fetched(url + "/config_dump?include_eds"))), sort_keys=True, indent=1)
 
 
 def _timeless(found: Any) -> Any:

@@ -153,6 +153,26 @@ async def test_what_is_changed_behind_a_broken_network_is_right_when_it_is_whole
         assert len(await p.stream("RESOURCES", "resources.*.HTTPRoute.>")) == 5
 
 
+async def test_what_was_right_at_the_start_and_is_replaced_at_once_has_its_status(
+    p: Writing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watcher that sees it replaced has never written that status, and upstream nothing is new."""
+    async with Link(p.cluster.port) as link:
+        monkeypatch.setenv("KUBECONFIG", str(link.kubeconfig(p.cluster.kubeconfig, tmp_path / "kubeconfig")))
+        p.put_route("r")
+        p.start("resource-watcher", "translator")
+        await all_settled(p, 60)
+        p.stop("resource-watcher")
+        p.start("resource-watcher")
+        p.put_route("other")
+        await all_settled(p, 60)
+        await link.apart("cut")
+        p.delete_route("r")
+        p.put_route("r")
+        await link.together()
+        await all_settled(p, 60)
+
+
 async def test_one_of_two_watchers_works_and_the_other_goes_on_when_it_is_killed(p: Writing) -> None:
     p.put_route("before")
     p.start("resource-watcher", "translator")

@@ -72,6 +72,9 @@ class FileProvider:
     async def read_status(self, ref: ObjectRef) -> dict[str, Any] | None:
         return await asyncio.to_thread(self._status.read, ref) if self._status.has(ref) else None
 
+    def hold_status(self, ref: ObjectRef, status: dict[str, Any]) -> None:
+        """Nobody else writes these files."""
+
     async def _ticks(self, stop: asyncio.Event) -> AsyncIterator[set[str] | None]:
         """Paths to look at again; None means everything. Survives roots that vanish and come back."""
         while not stop.is_set():

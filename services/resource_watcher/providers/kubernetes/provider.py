@@ -208,6 +208,9 @@ class KubernetesProvider:
         if await self._has_status(ref):
             await self._statuses.write(self._api, ref, self._resources[ref.group, ref.kind], status)
 
+    def hold_status(self, ref: ObjectRef, status: dict[str, Any]) -> None:
+        self._statuses.hold(ref, status)
+
     async def _has_status(self, ref: ObjectRef) -> bool:
         """Waits until the cluster's objects of the kind are known: before that, each would look new."""
         told = self._told.get((ref.group, ref.kind))

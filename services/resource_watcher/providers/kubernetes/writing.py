@@ -50,21 +50,19 @@ class StatusWriter:
             self._applied.pop(ref, None)
             return
         held = _held(found)
-        known = self._held.get(ref)
-        if known is not None and _older(held.version, known.version):
-            return
-        self._resources[ref] = resource
-        self._held[ref] = held
-        desired = self._desired.get(ref)
-        if desired is not None and ref not in self._busy and not statuses.holds(held.status, self._together(desired, held)):
-            self._applied.pop(ref, None)
-            self._lost[ref] = None
-            self._wake.set()
+        if self._newest(ref, held) is held:
+            self._resources[ref] = resource
+            self._look(ref)
 
     def ours(self, ref: ObjectRef) -> dict[str, Any] | None:
         """What of an object's status is ours."""
         held = self._held.get(ref)
         return statuses.ours(held.status, self._controller) if held is not None else None
+
+    def hold(self, ref: ObjectRef, status: dict[str, Any]) -> None:
+        """A status that was found there is to stay."""
+        self._desired[ref] = status
+        self._look(ref)
 
     async def write(self, kube: Kube, ref: ObjectRef, resource: Resource, status: dict[str, Any] | None) -> None:
         """Returns when the status is there, or cannot be: then the log says why."""
@@ -84,6 +82,14 @@ class StatusWriter:
                 log.info("statuses_lost", count=len(some), first=str(some[0]))
                 await asyncio.gather(*(self._settle(kube, ref) for ref in some))
 
+    def _look(self, ref: ObjectRef) -> None:
+        """Whether an object has what it should have. Of one that is being written, who writes it looks in the end."""
+        desired, held = self._desired.get(ref), self._held.get(ref)
+        if desired is not None and held is not None and ref not in self._busy and not self._right(desired, held):
+            self._applied.pop(ref, None)
+            self._lost[ref] = None
+            self._wake.set()
+
     async def _settle(self, kube: Kube, ref: ObjectRef) -> None:
         lock = self._busy.setdefault(ref, asyncio.Lock())
         try:
@@ -99,30 +105,40 @@ class StatusWriter:
     async def _attempt(self, kube: Kube, ref: ObjectRef, attempt: int) -> bool:
         """Whether there is nothing left to do. Server-side apply of the status alone, for the version that was looked at."""
         resource, desired = self._resources[ref], self._desired.get(ref)
+        held = self._held.get(ref) if attempt == 0 else None
         try:
-            held = self._held.get(ref) if attempt == 0 else None
             if held is None:
-                held = self._held[ref] = _held(msgspec.json.decode(await kube.get(resource.path(ref))))
+                held = self._newest(ref, _held(msgspec.json.decode(await kube.get(resource.path(ref)))))
             wanted = self._together(desired, held)
             if held.status == wanted or (self._applied.get(ref) == wanted and statuses.holds(held.status, wanted)):
                 return True
             metadata = {"name": ref.name, "resourceVersion": held.version} | ({"namespace": ref.namespace} if ref.namespace else {})
             body = {"apiVersion": resource.api_version, "kind": ref.kind, "metadata": metadata, "status": wanted}
-            self._held[ref] = _held(await kube.apply(resource.path(ref, sub="status"), body))
+            answer = _held(await kube.apply(resource.path(ref, sub="status"), body))
             self._applied[ref] = wanted
-        except Refused as e:
-            if e.code == NOT_FOUND:
+            if self._newest(ref, answer) is answer:
                 return True
+        except Refused as e:
+            if e.code == NOT_FOUND and self._held.get(ref, held) is held:
+                return True  # and has not been made anew meanwhile
             if e.code != CONFLICT and attempt >= TRIES:
                 log.error("status_refused", object=str(ref), error=str(e))
                 return True
         except (Unreachable, msgspec.DecodeError) as e:
             log.warning("status_not_written", object=str(ref), error=str(e))
-        else:
-            return True
         with suppress(KeyError):
             del self._held[ref]
         return False
+
+    def _newest(self, ref: ObjectRef, held: Held) -> Held:
+        """What is known of an object with this: a watch and answers tell of it in any order."""
+        known = self._held.get(ref)
+        if known is None or not _older(held.version, known.version):
+            self._held[ref] = held
+        return self._held[ref]
+
+    def _right(self, desired: Mapping[str, Any], held: Held) -> bool:
+        return statuses.holds(held.status, self._together(desired, held))
 
     def _together(self, desired: Mapping[str, Any] | None, held: Held) -> dict[str, Any]:
         return statuses.together(desired, held.status, self._controller)
