@@ -227,6 +227,28 @@ spec:
             found: dict[str, Any] = await answer.json()
             return found
 
+    async def admin(self) -> str:
+        """The admin address that the youngest Envoy wrote down."""
+        file = await until(lambda: max((self.layout.root / "envoy").rglob("admin*"), key=lambda f: f.stat().st_mtime, default=None))
+        return f"http://{file.read_text().strip()}"
+
+    async def proxy_config(self) -> dict[str, Any]:
+        """What the youngest Envoy holds, resources by type and name, without versions and times."""
+        dump = (await self.client.get(f"{await self.admin()}/config_dump?include_eds")).json()
+        out: dict[str, Any] = {}
+        for section in dump["configs"]:
+            for field, entries in section.items():
+                if not field.startswith("dynamic"):
+                    continue
+                for entry in entries:
+                    body = next(
+                        (entry[k] for k in ("listener", "cluster", "route_config", "endpoint_config", "secret") if k in entry), None
+                    )
+                    body = body or entry.get("active_state", {}).get("listener")
+                    if body:
+                        out[f"{field}/{body.get('name') or body.get('cluster_name')}"] = body
+        return out
+
     @contextlib.asynccontextmanager
     async def bus(self) -> AsyncIterator[Bus]:
         made = await Bus.connect(BusSettings(urls=(self.nats.url,)), service="test")

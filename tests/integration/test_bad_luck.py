@@ -25,30 +25,6 @@ async def commit(p: Pipeline) -> dict[str, Any]:
     return msgspec.json.decode(next(iter(found.values()))) if found else {}
 
 
-async def config(p: Pipeline) -> dict[str, Any]:
-    """What the first Envoy holds, resources by type and name, without versions and times."""
-    admin = await _admin(p)
-    dump = (await p.client.get(f"{admin}/config_dump?include_eds")).json()
-    out: dict[str, Any] = {}
-    for section in dump["configs"]:
-        for field, entries in section.items():
-            if not field.startswith("dynamic"):
-                continue
-            for entry in entries:
-                body = next((entry[k] for k in ("listener", "cluster", "route_config", "endpoint_config", "secret") if k in entry), None)
-                body = body or entry.get("active_state", {}).get("listener")
-                if body:
-                    out[f"{field}/{body.get('name') or body.get('cluster_name')}"] = body
-    return out
-
-
-async def _admin(p: Pipeline) -> str:
-    """The admin address that the youngest Envoy of this pipeline wrote down."""
-    file = await until(lambda: max((p.layout.root / "envoy").rglob("admin*"), key=lambda f: f.stat().st_mtime, default=None))
-    assert isinstance(file, Path)
-    return f"http://{file.read_text().strip()}"
-
-
 async def test_nats_may_come_last(tmp_path: Path) -> None:
     async with echo("one") as port, Pipeline(tmp_path) as p:
         p.gateway()
@@ -88,7 +64,7 @@ async def test_a_restart_without_a_change_publishes_and_sends_nothing(fresh: Run
     async with p.bus() as bus:
         before = {name: (await bus.api(f"STREAM.INFO.{name}"))["state"]["last_seq"] for name in ("IR",)}
         statuses = await p.stream("STATUS", "status.gateway_networking_k8s_io.>")
-        admin = await _admin(p)
+        admin = await p.admin()
         stats = await _updates(p, admin)
         for service in ("translator", "resource-watcher", "infra-manager", "xds-server"):
             p.stop(service)
@@ -135,7 +111,7 @@ async def test_services_killed_at_random_in_a_stream_of_edits(fresh: Running, se
         for name, answer in last.items():
             await p.answers(f"/{name}", answer, deadline=40)
     assert traffic.failures == []
-    lived = await config(p)
+    lived = await p.proxy_config()
     assert len(lived) > len(last), "a dump of listeners, routes, clusters and endpoints"
     p.kill("infra-manager")
     for pid in p.envoy_pids():
@@ -147,7 +123,7 @@ async def test_services_killed_at_random_in_a_stream_of_edits(fresh: Running, se
     p.start()
     for name, answer in last.items():
         await p.answers(f"/{name}", answer, deadline=40)
-    assert await config(p) == lived
+    assert await p.proxy_config() == lived
 
 
 async def _edit(p: Pipeline, dice: random.Random, count: int) -> dict[str, str]:

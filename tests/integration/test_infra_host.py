@@ -100,6 +100,7 @@ class Host:
     """One life of the provider, with the statuses that it told."""
 
     def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
         self.provider = HostInfrastructure(Settings(service="infra-manager", state_dir=state_dir))
         self.statuses: dict[GatewayRef, InfraStatus | None] = {}
         self.history: list[InfraStatus | None] = []
@@ -278,6 +279,36 @@ async def test_the_next_life_takes_over_what_runs(begin: Begin) -> None:
     os.kill(pid, signal.SIGKILL)
     await until(lambda: heir.process().note.pid != pid)
     await until(heir.ready)
+
+
+async def test_the_next_life_knows_which_process_is_on_its_way_out(begin: Begin) -> None:
+    """A Gateway is deleted, we die while its proxy drains, and the Gateway is made again: it gets a new proxy, and clients of the old
+    one are not cut off."""
+    port = free_port()
+    host = await begin()
+    await host.want(infra(port))
+    await until(host.ready)
+    old = host.process().note.pid
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    async def answered() -> bool:
+        writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        return head.startswith(b"HTTP/1.1 200") and await reader.readexactly(5) == b"hello"
+
+    assert await answered()
+    await host.provider.remove(GATEWAY)
+    await until(lambda: next(n.leaves_at for _, n in notes(host.state_dir) if n.pid == old) > 0)
+    await host.end()
+    heir = await begin()
+    await heir.want(infra(port))
+    await until(heir.ready)
+    assert heir.process().note.pid != old
+    assert await ask(port) == "hello"
+    assert await answered(), "over the connection to the old process"
+    writer.close()
+    await until(lambda: not psutil.pid_exists(old))
+    assert heir.ready()
 
 
 async def test_a_port_already_taken_is_told_and_used_when_it_is_free(begin: Begin, other_server: http.server.HTTPServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from shared.runtime.config import EnvoyGateway, KubernetesResource, ResourceProv
 from tests.integration.pipeline import Pipeline
 from tests.kube.apiserver import ApiServer
 
-_PLURALS = {"EndpointSlice": "endpointslices", "GatewayClass": "gatewayclasses"}
+_PLURALS = ((r"(?<![aeiou])y$", "ies"), (r"ss$", "sses"), (r"$", "s"))
+"""An ending -> what it is of several, the first that fits."""
 
 
 class ClusterPipeline(Pipeline):
@@ -49,7 +51,7 @@ class ClusterPipeline(Pipeline):
     def path(self, api_version: str, kind: str) -> str:
         """Of all objects of a kind."""
         base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-        plural = _PLURALS.get(kind, kind.lower() + "s")
+        plural = _plural(kind)
         return f"{base}/namespaces/{self.namespace}/{plural}" if self._namespaced(api_version, kind) else f"{base}/{plural}"
 
     def status(self, group: str, kind: str, name: str, namespace: str = "default") -> dict[str, Any]:
@@ -61,3 +63,12 @@ class ClusterPipeline(Pipeline):
     def _namespaced(api_version: str, kind: str) -> bool:
         group = api_version.rpartition("/")[0]
         return KINDS[group, kind].namespaced
+
+
+def _plural(kind: str) -> str:
+    """As definitions and Kubernetes itself name their kinds: gatewayclasses, backendtlspolicies, gateways."""
+    for ending, several in _PLURALS:
+        made, count = re.subn(ending, several, kind.lower(), count=1)
+        if count:
+            return made
+    raise AssertionError(kind)

@@ -64,8 +64,8 @@ class Fleet:
             self._task = asyncio.create_task(self._run(), name=f"fleet {self.gateway}")
 
     def adopt_draining(self, process: EnvoyProcess) -> None:
-        """One of an earlier life that was being replaced."""
-        self._retire(process, 0)
+        """One of an earlier life that was being replaced, or drained already: then it has the time that is left."""
+        self._retire(process, max(0.0, process.note.leaves_at - time.time()))
 
     def want(self, spec: ProxySpec | None) -> None:
         """None: the Gateway is known, but runs nothing. A removed fleet that is wanted again stays."""

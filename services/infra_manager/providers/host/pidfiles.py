@@ -27,13 +27,14 @@ REAPER = "reaper.json"
 
 class Note(NamedTuple):
     """`marker` stands in the process's command line and in no other's; `created` as psutil tells it. `key`: digest of what it was
-    started with; `gateway`: `<ns>/<name>`."""
+    started with; `gateway`: `<ns>/<name>`; `leaves_at`: until when (seconds since 1970) it drains, 0 while it is to stay."""
 
     pid: int
     created: float
     marker: str
     key: str = ""
     gateway: str = ""
+    leaves_at: float = 0.0
 
     @property
     def alive(self) -> bool:
@@ -53,7 +54,11 @@ def take_note(folder: Path, pid: int, marker: str, key: str = "", gateway: str =
         created = psutil.Process(pid).create_time()
     except psutil.Error:
         created = 0.0
-    note = Note(pid, created, marker, key, gateway)
+    return keep_note(folder, Note(pid, created, marker, key, gateway), name)
+
+
+def keep_note(folder: Path, note: Note, name: str = NOTE) -> Note:
+    """In place of what the folder had."""
     draft = folder / f".{name}"
     draft.write_text(json.dumps(note._asdict()))
     draft.replace(folder / name)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from services.infra_manager.providers.host.admin import Admin
-from services.infra_manager.providers.host.pidfiles import Note, take_note
+from services.infra_manager.providers.host.pidfiles import Note, keep_note, take_note
 from services.infra_manager.providers.host.render import ProxySpec
 from shared.bus.waiting import end
 
@@ -81,8 +81,11 @@ class EnvoyProcess:
         await self.forget()
 
     async def drain(self, longest: float) -> None:
-        """No new connections, until those that are open have ended, `longest` seconds at most; then stops."""
+        """No new connections, until those that are open have ended, `longest` seconds at most; then stops. Who comes after us while it
+        goes on learns of it from the note."""
         end = time.monotonic() + longest
+        with contextlib.suppress(OSError):
+            self.note = keep_note(self.folder, self.note._replace(leaves_at=time.time() + longest))
         if await self.admin.drain():
             while self.alive and time.monotonic() < end:
                 open_connections = await self.admin.connections()

@@ -61,10 +61,13 @@ class HostInfrastructure:
                 found.setdefault(gateway, []).append(EnvoyProcess(folder, note))
         for gateway, processes in found.items():
             fleet = self._fleet(gateway)
-            *old, fleet.current = sorted(processes, key=lambda p: p.folder.name)
-            for process in old:
-                fleet.adopt_draining(process)
-            log.info("envoy_adopted", gateway=str(gateway), pid=fleet.current.note.pid)
+            staying = sorted((p for p in processes if not p.note.leaves_at), key=lambda p: p.folder.name)
+            if staying:
+                fleet.current = staying[-1]
+                log.info("envoy_adopted", gateway=str(gateway), pid=fleet.current.note.pid)
+            for process in processes:
+                if process is not fleet.current:
+                    fleet.adopt_draining(process)
         self._reaping = asyncio.create_task(self._keep_reaper(), name="reaper")
         return frozenset(found)
 
