@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from shared.api import crds
+from tests.integration.pipeline import echo
 from tests.kube.apiserver import CRDS, ApiServer, assets
+from tests.kube.pipeline import ClusterPipeline
 
 _NUMBERS = itertools.count(1)
 
@@ -30,3 +34,17 @@ def namespace(cluster: ApiServer) -> str:
     name = f"test-{next(_NUMBERS)}"
     cluster.apply("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"test": name}}})
     return name
+
+
+@pytest_asyncio.fixture
+async def p(cluster: ApiServer, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ClusterPipeline]:
+    """A pipeline whose route `/good` is served."""
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    async with echo("one") as port, ClusterPipeline(tmp_path, cluster, namespace) as p:
+        p.gateway()
+        p.backend("one", port)
+        p.route("good", "one", path="/good", answer="yes")
+        p.nats.start()
+        p.start()
+        await p.answers("/good", "yes", deadline=60)
+        yield p

@@ -7,134 +7,29 @@ away, its bus and its proxies, and it starts on the same objects: no status is w
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import json
 import os
 import random
 import re
 import signal
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from services.cli.certgen import Part, certificates
 from shared.runtime.settings import SERVICES
 from shared.testing.wait import until
-from tests.integration.pipeline import echo
-from tests.kube.apiserver import ApiServer
+from tests.kube.any_objects import G, Object, gateway, pool, route
 from tests.kube.pipeline import ClusterPipeline
 
 pytestmark = pytest.mark.timeout(400)
 
-Object = dict[str, Any]
-G, E = "gateway.networking.k8s.io", "gateway.envoyproxy.io"
 STEPS = 120
 SEEDS = [int(s) for s in os.environ.get("HEADGATE_HISTORIES", "1,2").split(",")]
-GATEWAY = {"group": G, "kind": "Gateway", "name": "gw"}
-ROUTE = {"group": G, "kind": "HTTPRoute", "name": "r0"}
 
 HELD_WHILE_DRAINING = {"dynamic_active_secrets", "dynamic_route_configs"}
 """What a proxy still has of a listener that it was told to close."""
-
-
-def made(api_version: str, kind: str, name: str, **rest: Any) -> Object:
-    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, **rest}
-
-
-def route(name: str, path: str, service: str, **rule: Any) -> Object:
-    rules = [{"matches": [{"path": {"type": "PathPrefix", "value": path}}], "backendRefs": [{"name": service, "port": 80}]} | rule]
-    return made(f"{G}/v1", "HTTPRoute", name, spec={"parentRefs": [{"name": "gw"}], "rules": rules})
-
-
-def gateway(port: int, tls_port: int, *, tls: bool, hostname: str | None = None) -> Object:
-    listeners: list[Object] = [{"name": "http", "protocol": "HTTP", "port": port} | ({"hostname": hostname} if hostname else {})]
-    if tls:
-        terminated = {"certificateRefs": [{"name": "pair"}]}
-        listeners.append({"name": "https", "protocol": "HTTPS", "port": tls_port, "hostname": "a.example.com", "tls": terminated})
-    return made(f"{G}/v1", "Gateway", "gw", spec={"gatewayClassName": "headgate", "listeners": listeners})
-
-
-def service(**spec: Any) -> Object:
-    return made("v1", "Service", "s0", spec={"ports": [{"name": "http", "port": 80}]} | spec)
-
-
-def endpoints(*ports: int) -> Object:
-    found = made("discovery.k8s.io/v1", "EndpointSlice", "s0-1", addressType="IPv4", ports=[{"name": "http", "port": p} for p in ports])
-    found["metadata"]["labels"] = {"kubernetes.io/service-name": "s0"}
-    return found | {"endpoints": [{"addresses": ["10.1.1.1"], "conditions": {"ready": True}}]}
-
-
-def pair() -> Object:
-    _, pairs = certificates([Part("tls", "a.example.com", ("a.example.com",))], hosts=())
-    data = {"tls.crt": pairs["tls"].certificate, "tls.key": pairs["tls"].key}
-    return made("v1", "Secret", "pair", type="kubernetes.io/tls", data={k: base64.b64encode(v).decode() for k, v in data.items()})
-
-
-def authority() -> Object:
-    made_by, _ = certificates([Part("tls", "a.example.com", ("a.example.com",))], hosts=())
-    return made("v1", "ConfigMap", "authority", data={"ca.crt": made_by.decode()})
-
-
-def users(password: str) -> Object:
-    # {SHA} as htpasswd writes it
-    entry = f"user:{{SHA}}{base64.b64encode(password.ljust(20, '.').encode()).decode()}"
-    return made("v1", "Secret", "users", data={".htpasswd": base64.b64encode(entry.encode()).decode()})
-
-
-def policy(kind: str, target: Object, **spec: Any) -> Object:
-    return made(f"{E}/v1alpha1", kind, f"{kind.lower()}-{target['name']}", spec={"targetRefs": [target]} | spec)
-
-
-def pool(port: int, tls_port: int) -> list[list[Object]]:
-    """Objects, each with the forms that it may have."""
-    reference = {"group": E, "kind": "HTTPRouteFilter", "name": "answer"}
-    said = [{"type": "ExtensionRef", "extensionRef": reference}]
-    answers = [made(f"{E}/v1alpha1", "HTTPRouteFilter", "answer", spec={"directResponse": {"statusCode": c}}) for c in (503, 418)]
-    basic = {"basicAuth": {"users": {"name": "users"}}}
-    backends = [{"group": E, "kind": "Backend", "name": "b0"}]
-    validations: list[Object] = [
-        {"hostname": "a.example.com", "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "authority"}]},
-        {"hostname": "a.example.com", "wellKnownCACertificates": "System"},
-    ]
-    lua = [{"lua": [{"type": "Inline", "inline": f"function envoy_on_response(h) h:headers():add('x', '{n}') end"}]} for n in range(2)]
-    return [
-        *([route(f"r{n}", f"/{n}{end}", s) for end in ("", "/more") for s in ("s0", "none")] for n in range(3)),
-        [route("filtered", "/filtered", "s0", filters=said), route("filtered", "/f", "s0")],
-        [route("backed", "/backed", "s0", backendRefs=backends)],
-        [
-            made(
-                f"{G}/v1", "GRPCRoute", "g", spec={"parentRefs": [{"name": "gw"}], "rules": [{"backendRefs": [{"name": "s0", "port": 80}]}]}
-            )
-        ],
-        [
-            gateway(port, tls_port, tls=False),
-            gateway(port, tls_port, tls=True),
-            gateway(port, tls_port, tls=True, hostname="*.example.com"),
-        ],
-        [service(), service(type="ExternalName", externalName="example.com")],
-        [endpoints(8080), endpoints(8081), endpoints()],
-        [made(f"{E}/v1alpha1", "Backend", "b0", spec={"endpoints": [{"ip": {"address": "10.2.2.2", "port": p}}]}) for p in (80, 81)],
-        [pair(), pair()],
-        [users("one"), users("two")],
-        [authority(), authority()],
-        answers,
-        [policy("BackendTLSPolicy", {"group": "", "kind": "Service", "name": "s0"}, validation=v) for v in validations],
-        [policy("BackendTrafficPolicy", GATEWAY, timeout={"http": {"requestTimeout": f"{n}s"}}) for n in (1, 2)],
-        [policy("BackendTrafficPolicy", ROUTE, retry={"numRetries": n}) for n in (1, 2)],
-        [policy("SecurityPolicy", ROUTE, **basic), policy("SecurityPolicy", ROUTE, cors={"allowOrigins": ["https://example.com"]})],
-        [policy("SecurityPolicy", GATEWAY, **basic)],
-        [policy("ClientTrafficPolicy", GATEWAY, timeout={"http": {"requestReceivedTimeout": f"{n}s"}}) for n in (5, 6)],
-        [policy("EnvoyExtensionPolicy", ROUTE, **spec) for spec in lua],
-    ]
-
-
-def in_place(obj: Object) -> Object:
-    """BackendTLSPolicy is the Gateway API's; all else of that kind is Envoy Gateway's."""
-    return obj | {"apiVersion": f"{G}/v1"} if obj["kind"] == "BackendTLSPolicy" else obj
 
 
 class History:
@@ -143,7 +38,7 @@ class History:
     def __init__(self, p: ClusterPipeline, seed: int) -> None:
         self.p = p
         self.dice = random.Random(seed)
-        self.pool = [[in_place(o) for o in forms] for forms in pool(p.port, p.tls_port)]
+        self.pool = pool(p.port, p.tls_port)
         self.there: set[tuple[str, str]] = set()
 
     def _path(self, obj: Object) -> str:
@@ -212,19 +107,6 @@ async def settled(h: History) -> tuple[dict[str, Object], Mapping[str, Any]]:
     await until(still, 120, every=0.5)
     found: tuple[dict[str, Object], Mapping[str, Any]] = seen[0]
     return found
-
-
-@pytest_asyncio.fixture
-async def p(cluster: ApiServer, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ClusterPipeline]:
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
-    async with echo("one") as port, ClusterPipeline(tmp_path, cluster, namespace) as p:
-        p.gateway()
-        p.backend("one", port)
-        p.route("good", "one", path="/good", answer="yes")
-        p.nats.start()
-        p.start()
-        await p.answers("/good", "yes", deadline=60)
-        yield p
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -6,16 +6,12 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from shared.testing.wait import until
-from tests.integration.pipeline import Traffic, echo
-from tests.kube.apiserver import ApiServer
+from tests.integration.pipeline import Traffic
 from tests.kube.pipeline import ClusterPipeline
 
 pytestmark = pytest.mark.timeout(300)
@@ -23,20 +19,6 @@ pytestmark = pytest.mark.timeout(300)
 GATEWAY = "gateway.networking.k8s.io"
 MANY = 100
 """Routes, each with a Service and an EndpointSlice."""
-
-
-@pytest_asyncio.fixture
-async def p(cluster: ApiServer, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ClusterPipeline]:
-    """A pipeline whose route `/good` is served."""
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
-    async with echo("one") as port, ClusterPipeline(tmp_path, cluster, namespace) as p:
-        p.gateway()
-        p.backend("one", port)
-        p.route("good", "one", path="/good", answer="yes")
-        p.nats.start()
-        p.start()
-        await p.answers("/good", "yes", deadline=60)
-        yield p
 
 
 async def test_objects_reach_envoy_and_statuses_come_back(p: ClusterPipeline) -> None:
