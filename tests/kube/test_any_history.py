@@ -1,7 +1,8 @@
 """Whatever happened to a cluster's objects and to our processes meanwhile: in the end all is as after a first start.
 
-Objects of many kinds are written and deleted at random while services and NATS are killed. Then everything that Headgate has is thrown
-away, its bus and its proxies, and it starts on the same objects: no status is written again, and the proxies get what they had.
+Objects of many kinds are written and deleted at random while services, NATS and the API server are killed. Then everything that Headgate
+has is thrown away, its bus and its proxies, and it starts on the same objects: no status is written again, and the proxies get what they
+had.
 """
 
 from __future__ import annotations
@@ -65,6 +66,9 @@ class History:
             name = self.dice.choice(SERVICES)
             self.p.kill(name)
             self.p.start(name)
+        if self.dice.random() < 0.02:
+            self.p.cluster.kill()
+            await asyncio.to_thread(self.p.cluster.start)
         obj = self.dice.choice(self.dice.choice(self.pool))
         match self.dice.randrange(6):
             case 0:
