@@ -13,7 +13,7 @@ from services.infra_manager.provider import CannotRender, Infrastructure, find
 from shared.bus.connection import Bus
 from shared.bus.errors import NoLongerWriter
 from shared.bus.table import TableReader, TableWriter
-from shared.bus.waiting import end
+from shared.bus.waiting import end, together
 from shared.bus.wire import Entry
 from shared.core import names
 from shared.core.refs import GatewayRef
@@ -98,11 +98,9 @@ class Manager:
             await self._statuses.open()
             told = {_gateway(subject) for subject in self._statuses.held()}
             self._reader.assume(g.subject(READS) for g in adopted | told)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._wishes())
-                tasks.create_task(self._observations())
-        except* NoLongerWriter as e:
-            log.warning("superseded", error=str(e.exceptions[0]))
+            await together(self._wishes(), self._observations())
+        except NoLongerWriter as e:
+            log.warning("superseded", error=str(e))
         finally:
             await self._reader.close()
             await self._statuses.close()

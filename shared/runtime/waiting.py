@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from shared.bus.waiting import end
+from shared.bus.waiting import end, together
 
 T = TypeVar("T")
 
@@ -30,11 +30,4 @@ async def or_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
 
 async def all_or_stopped(stop: asyncio.Event, *works: Coroutine[Any, Any, Any]) -> None:
     """Runs the works side by side until one ends, one fails (raised here) or `stop` comes; the others are cancelled."""
-    tasks = [asyncio.ensure_future(w) for w in works]
-    waiter = asyncio.ensure_future(stop.wait())
-    try:
-        done, _ = await asyncio.wait((*tasks, waiter), return_when=asyncio.FIRST_COMPLETED)
-        for task in done - {waiter}:
-            task.result()
-    finally:
-        await end(*tasks, waiter)
+    await together(stop.wait(), *works)

@@ -56,18 +56,24 @@ class Answering:
         try:
             self._answers = await self._last()
             async with asyncio.TaskGroup() as group:
-                first = True
-                async for batch in reader:
-                    for subject, entry in batch.changes.items():
-                        await self._take(group, subject.removeprefix("wants."), entry.value if entry is not None else None)
-                    if first:
-                        first = False
-                        await self._forget(*(self._answers.keys() - self._tasks.keys()))
+                try:
+                    await self._follow(group, reader)
+                finally:
+                    await end(*self._tasks.values())  # the group itself would cancel them once
         except BaseExceptionGroup as e:
             raise e.exceptions[0] from None
         finally:
             await reader.close()
             await self._writer.close()
+
+    async def _follow(self, group: asyncio.TaskGroup, reader: TableReader) -> None:
+        first = True
+        async for batch in reader:
+            for subject, entry in batch.changes.items():
+                await self._take(group, subject.removeprefix("wants."), entry.value if entry is not None else None)
+            if first:
+                first = False
+                await self._forget(*(self._answers.keys() - self._tasks.keys()))
 
     async def _last(self) -> dict[str, Answer | None]:
         """What was answered before this term; None where it cannot be read."""
