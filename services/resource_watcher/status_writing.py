@@ -15,7 +15,7 @@ from services.resource_watcher.provider import Provider
 from services.resource_watcher.stages.statuses import merge, stamp
 from shared.bus.connection import Bus
 from shared.bus.table import TableReader, read_all
-from shared.bus.waiting import end
+from shared.bus.waiting import together
 from shared.core import names
 from shared.core.refs import ObjectRef
 
@@ -42,13 +42,9 @@ async def write_statuses(bus: Bus, provider: Provider) -> None:
     # what was deleted while nobody wrote statuses may still stand at the provider
     reader.assume([s for s, e in (await read_all(bus, "STATUS", ["status.>"])).items() if e.deleted])
     statuses = Statuses(provider)
-    tasks = [asyncio.create_task(statuses.follow(reader)), *(asyncio.create_task(statuses.write()) for _ in range(AT_ONCE))]
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        await together(statuses.follow(reader), *(statuses.write() for _ in range(AT_ONCE)))
     finally:
-        await end(*tasks)
         await reader.close()
 
 
@@ -123,13 +119,13 @@ class Statuses:
         before = self._written[ref] if ref in self._written else await self._provider.read_status(ref)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         status = stamp(merge(parts), before, now) if parts else None
-        if status is not None and status == before and ref not in self._written:
-            self._provider.hold_status(ref, status)
-        elif status != before:
+        if status != before:
             with UPDATE_SECONDS.labels(ref.kind).time():
                 await self._provider.write_status(ref, status)
             UPDATES.labels(ref.kind, "success").inc()
             log.debug("status_written", object=str(ref))
+        elif status is not None and ref not in self._written:
+            self._provider.hold_status(ref, status)
         if status is None:
             self._written.pop(ref, None)
         else:

@@ -41,12 +41,7 @@ class Running(NamedTuple):
 
 async def started(root: Path) -> AsyncIterator[Running]:
     async with echo("one") as port, Pipeline(root) as p:
-        p.gateway()
-        p.backend("one", port)
-        p.route("good", "one", path="/good", answer="yes")
-        p.nats.start()
-        p.start()
-        await p.answers("/good", "yes", deadline=40)
+        await p.start_with_good(port)
         yield Running(p, port)
 
 

@@ -195,6 +195,15 @@ spec:
 """,
         )
 
+    async def start_with_good(self, port: int, *, listeners: str = "", deadline: float = 40) -> None:
+        """Starts everything; returns when `/good` is served by the backend `one` at that port."""
+        self.gateway(listeners=listeners)
+        self.backend("one", port)
+        self.route("good", "one", path="/good", answer="yes")
+        self.nats.start()
+        self.start()
+        await self.answers("/good", "yes", deadline)
+
     # output
 
     async def get(self, path: str = "/", **headers: str) -> httpx.Response:

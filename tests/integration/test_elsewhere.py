@@ -56,12 +56,8 @@ async def secrets(socket: Path, name: str, certificate: str, key: str) -> AsyncI
 async def pipeline(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pipeline]:
     config = EnvoyGateway(extension_apis=ExtensionApis(enable_backend=True, enable_sds_secret_ref=True))
     async with echo("one") as port, Pipeline(tmp_path_factory.mktemp("elsewhere"), config) as p:
-        p.gateway(listeners=f"  - {{name: https, protocol: HTTPS, port: {p.tls_port}, tls: {{certificateRefs: [{{name: elsewhere}}]}}}}")
-        p.backend("one", port)
-        p.route("good", "one", path="/good", answer="yes")
-        p.nats.start()
-        p.start()
-        await p.answers("/good", "yes", deadline=40)
+        https = f"  - {{name: https, protocol: HTTPS, port: {p.tls_port}, tls: {{certificateRefs: [{{name: elsewhere}}]}}}}"
+        await p.start_with_good(port, listeners=https)
         yield p
 
 

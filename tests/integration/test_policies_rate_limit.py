@@ -68,12 +68,7 @@ async def limited(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
         request.param(ports, p.layout.certs),
         httpx.AsyncClient(timeout=10, limits=httpx.Limits(max_keepalive_connections=0)) as client,
     ):
-        p.gateway()
-        p.backend("one", port)
-        p.route("good", "one", path="/good", answer="yes")
-        p.nats.start()
-        p.start()
-        await p.answers("/good", "yes", deadline=40)
+        await p.start_with_good(port)
         yield Limited(p, client)
 
 

@@ -41,10 +41,5 @@ async def p(cluster: ApiServer, namespace: str, tmp_path: Path, monkeypatch: pyt
     """A pipeline whose route `/good` is served."""
     monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
     async with echo("one") as port, ClusterPipeline(tmp_path, cluster, namespace) as p:
-        p.gateway()
-        p.backend("one", port)
-        p.route("good", "one", path="/good", answer="yes")
-        p.nats.start()
-        p.start()
-        await p.answers("/good", "yes", deadline=60)
+        await p.start_with_good(port, deadline=60)
         yield p
