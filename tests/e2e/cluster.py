@@ -56,6 +56,11 @@ def until(condition: Callable[[], Any], deadline: float = 60.0, every: float = 0
         time.sleep(every)
 
 
+def of_gateway(name: str) -> str:
+    """Selects what belongs to the proxies of a Gateway."""
+    return f"gateway.envoyproxy.io/owning-gateway-name={name}"
+
+
 def fetched(url: str) -> Any:
     """JSON; None where nothing answers yet."""
     try:
@@ -85,6 +90,10 @@ class Cluster:
     def items(self, kind: str, namespace: str = NAMESPACE, selector: str = "") -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(self.kubectl("get", kind, "-n", namespace, "-l", selector, "-o", "json"))["items"]
         return found
+
+    def staying(self, selector: str, namespace: str = NAMESPACE) -> list[dict[str, Any]]:
+        """Pods, without those that are on their way out."""
+        return [p for p in self.items("pod", namespace, selector) if "deletionTimestamp" not in p["metadata"]]
 
     def apply(self, text: str, **values: str) -> None:
         """Manifests, with `$name` for each value."""
@@ -130,8 +139,7 @@ class Cluster:
 
     def proxies(self, gateway: str) -> list[str]:
         """Names of the pods, without those that are on their way out."""
-        pods = self.items("pod", selector=f"gateway.envoyproxy.io/owning-gateway-name={gateway}")
-        return [p["metadata"]["name"] for p in pods if "deletionTimestamp" not in p["metadata"]]
+        return [p["metadata"]["name"] for p in self.staying(of_gateway(gateway))]
 
     # requests
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.cluster import NAMESPACE, SERVICES, Cluster, until
+from tests.e2e.cluster import NAMESPACE, SERVICES, Cluster, of_gateway, until
 from tests.e2e.steady import HOST, edit, nothing_fails, served_edit
 
 
@@ -20,7 +20,7 @@ def answers(cluster: Cluster) -> None:
 
 def drained(cluster: Cluster) -> None:
     """Returns when the proxies are gone: a namespace that is deleted with them in it waits for as long as they may take."""
-    until(lambda: cluster.items("pod", selector="gateway.envoyproxy.io/owning-gateway-name=eg") == [], 120)
+    until(lambda: cluster.items("pod", selector=of_gateway("eg")) == [], 120)
 
 
 def left_behind(cluster: Cluster) -> list[str]:

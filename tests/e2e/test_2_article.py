@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from services.cli.certgen import Part, certificates
-from tests.e2e.cluster import NAMESPACE, Answer, Cluster, until
+from tests.e2e.cluster import NAMESPACE, Answer, Cluster, of_gateway, until
 
 PROJECT = "myproject"
 USER = "/user/3f2504e0-4f89-41d3-9a0c-0305e82c3301/send"
@@ -81,7 +81,7 @@ def ask(cluster: Cluster, address: str, host: str, path: str = "/", **headers: s
 
 def test_two_proxies_and_a_load_balancer(installed: Cluster, public: str) -> None:
     until(lambda: len(installed.proxies("eg")) == 2)
-    (service,) = installed.items("service", selector="gateway.envoyproxy.io/owning-gateway-name=eg")
+    (service,) = installed.items("service", selector=of_gateway("eg"))
     assert service["metadata"]["name"].startswith("envoy-envoy-gateway-system-eg-")
     assert service["spec"]["type"] == "LoadBalancer"
     assert [p["port"] for p in service["spec"]["ports"]] == [443]
@@ -137,7 +137,7 @@ def test_external_authorization_by_a_patch(installed: Cluster, public: str) -> N
 
 
 def test_the_bootstrap_replaced_and_the_admin_interface(installed: Cluster, public: str) -> None:
-    (deployment,) = installed.items("deployment", selector="gateway.envoyproxy.io/owning-gateway-name=eg")
+    (deployment,) = installed.items("deployment", selector=of_gateway("eg"))
     arguments = next(c for c in deployment["spec"]["template"]["spec"]["containers"] if c["name"] == "envoy")["args"]
     bootstrap = yaml.safe_load(arguments[arguments.index("--config-yaml") + 1])
     assert "enable_dispatcher_stats" not in bootstrap
@@ -176,7 +176,7 @@ def test_an_internal_gateway_with_a_fixed_address(installed: Cluster, public: st
     address = free_cluster_ip(installed)
     installed.apply_file("article-internal.yaml", address=address)
     assert installed.address("eg-internal") == address
-    (service,) = installed.items("service", selector="gateway.envoyproxy.io/owning-gateway-name=eg-internal")
+    (service,) = installed.items("service", selector=of_gateway("eg-internal"))
     assert service["spec"]["type"] == "ClusterIP"
     assert service["spec"]["clusterIP"] == address
     assert "externalIPs" not in service["spec"]
@@ -195,12 +195,12 @@ def test_a_second_installation_beside_the_first(installed: Cluster, public: str)
         installed.apply_file("article-second.yaml")
         address = installed.address("second", PROJECT)
         assert until(lambda: installed.curl(f"http://{address}/").status == 200)
-        pods = installed.items("pod", other, "gateway.envoyproxy.io/owning-gateway-name=second")
+        pods = installed.items("pod", other, of_gateway("second"))
         assert len(pods) == 1
-        assert installed.items("pod", NAMESPACE, "gateway.envoyproxy.io/owning-gateway-name=second") == []
+        assert installed.items("pod", NAMESPACE, of_gateway("second")) == []
         assert ask(installed, public, "api.mydomain.tld").status == 200
     finally:
         installed.delete_file("article-second.yaml")
-        until(lambda: installed.items("pod", other, "gateway.envoyproxy.io/owning-gateway-name=second") == [], 60)
+        until(lambda: installed.items("pod", other, of_gateway("second")) == [], 60)
         installed.uninstall_with_helm("eg-internal", other)
         installed.kubectl("delete", "namespace", other, "--wait=false")

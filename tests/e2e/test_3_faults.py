@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.cluster import NAMESPACE, SERVICES, Cluster, fetched, until
+from tests.e2e.cluster import NAMESPACE, SERVICES, Cluster, fetched, of_gateway, until
 from tests.e2e.steady import nothing_fails
 
 
 def pods(cluster: Cluster, component: str) -> list[str]:
-    found = cluster.items("pod", selector=f"app.kubernetes.io/component={component}")
-    return [p["metadata"]["name"] for p in found if "deletionTimestamp" not in p["metadata"]]
+    return [p["metadata"]["name"] for p in cluster.staying(f"app.kubernetes.io/component={component}")]
 
 
 def kill(cluster: Cluster, pod: str) -> None:
@@ -66,7 +65,7 @@ def test_a_proxy_is_killed(installed: Cluster, quickstart: str) -> None:
 
 
 def fleet(cluster: Cluster) -> str:
-    (found,) = cluster.items("deployment", selector="gateway.envoyproxy.io/owning-gateway-name=eg")
+    (found,) = cluster.items("deployment", selector=of_gateway("eg"))
     name: str = found["metadata"]["name"]
     return name
 

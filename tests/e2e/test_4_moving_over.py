@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.e2e.cluster import NAMESPACE, Cluster, until
+from tests.e2e.cluster import NAMESPACE, Cluster, of_gateway, until
 from tests.e2e.conftest import VALUES
 from tests.e2e.steady import nothing_fails
 
 KINDS = ("serviceaccount", "configmap", "service", "deployment")
-OURS = "gateway.envoyproxy.io/owning-gateway-name=eg"
+OURS = of_gateway("eg")
 FINALIZER = "gateway-exists-finalizer.gateway.networking.k8s.io"
 
 

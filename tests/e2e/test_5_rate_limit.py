@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.cluster import Cluster, until
+from tests.e2e.cluster import NAMESPACE, Cluster, of_gateway, until
 from tests.e2e.conftest import VALUES
 from tests.e2e.steady import HOST, nothing_fails
 
@@ -24,8 +24,7 @@ class Limited:
         self.cluster = cluster
 
     def each_proxy(self) -> list[str]:
-        found = self.cluster.items("pod", selector="gateway.envoyproxy.io/owning-gateway-name=eg")
-        return sorted(p["status"]["podIP"] for p in found if "deletionTimestamp" not in p["metadata"])
+        return sorted(p["status"]["podIP"] for p in self.cluster.staying(of_gateway("eg")))
 
     def statuses(self, user: str, requests: int) -> list[int]:
         """Of so many requests, sent to the two proxies by turns."""
@@ -81,7 +80,7 @@ def test_it_goes_when_nobody_asks_for_it_any_more(limited: Limited) -> None:
     cluster.install_with_helm(*VALUES)
     cluster.installed()
     kinds = "deployment,service,serviceaccount,configmap"
-    labelled = ("get", kinds, "-n", "envoy-gateway-system", "-l", f"app.kubernetes.io/name={NAME}", "-o", "name")
+    labelled = ("get", kinds, "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={NAME}", "-o", "name")
     until(lambda: cluster.kubectl(*labelled).split() == [])
     # nobody is let through without the limit that somebody asked for, as with Envoy Gateway
     told = until(lambda: (c := cluster.condition("backendtrafficpolicy", "limited", "Accepted", "quickstart"))["status"] == "False" and c)

@@ -8,24 +8,20 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.cluster import NAMESPACE, Cluster, fetched, until
+from tests.e2e.cluster import NAMESPACE, Cluster, fetched, of_gateway, until
 from tests.e2e.steady import HOST
 
 ZONE = "topology.kubernetes.io/zone"
 
 
-def selector(gateway: str) -> str:
-    return f"gateway.envoyproxy.io/owning-gateway-name={gateway}"
-
-
 def one(cluster: Cluster, kind: str, gateway: str) -> dict[str, Any]:
-    (found,) = cluster.items(kind, selector=selector(gateway))
+    (found,) = cluster.items(kind, selector=of_gateway(gateway))
     return found
 
 
 def running(cluster: Cluster, gateway: str) -> dict[str, dict[str, Any]]:
     """Ready pods that are to stay, by UID."""
-    pods = [p for p in cluster.items("pod", selector=selector(gateway)) if "deletionTimestamp" not in p["metadata"]]
+    pods = cluster.staying(of_gateway(gateway))
     ready = {c["status"] for p in pods for c in p["status"].get("conditions", ()) if c["type"] == "Ready"}
     return {p["metadata"]["uid"]: p for p in pods} if ready == {"True"} else {}
 
@@ -48,7 +44,7 @@ def fleets(installed: Cluster, quickstart: str) -> Iterator[Cluster]:
 
 def test_one_on_each_node_behind_a_port_of_it(fleets: Cluster) -> None:
     workload, service = one(fleets, "daemonset", "everywhere"), one(fleets, "service", "everywhere")
-    assert fleets.items("deployment", selector=selector("everywhere")) == []
+    assert fleets.items("deployment", selector=of_gateway("everywhere")) == []
     assert workload["spec"]["minReadySeconds"] == 1
     assert workload["status"]["numberReady"] == len(fleets.items("node"))
     assert service["metadata"]["labels"]["example.com/stage"] == "test"
@@ -122,5 +118,5 @@ def test_a_proxy_knows_its_zone(fleets: Cluster) -> None:
 def test_nothing_is_left_of_a_gateway_that_is_deleted(fleets: Cluster) -> None:
     fleets.kubectl("delete", "gateway", "scaled", "-n", "quickstart")
     kinds = "deployment,service,serviceaccount,configmap,horizontalpodautoscaler,poddisruptionbudget"
-    listed = ("get", kinds, "-n", NAMESPACE, "-l", selector("scaled"), "-o", "name")
+    listed = ("get", kinds, "-n", NAMESPACE, "-l", of_gateway("scaled"), "-o", "name")
     until(lambda: fleets.kubectl(*listed).split() == [], 120)

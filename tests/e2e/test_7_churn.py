@@ -24,6 +24,7 @@ AT_ONCE = 8
 WHERE = "churn"
 ROUTES = f"/apis/gateway.networking.k8s.io/v1/namespaces/{WHERE}/httproutes"
 SERVICES = f"/api/v1/namespaces/{WHERE}/services"
+PORT = {"name": "http", "port": 80, "targetPort": 3000}
 SLICES = f"/apis/discovery.k8s.io/v1/namespaces/{WHERE}/endpointslices"
 
 
@@ -77,9 +78,6 @@ class Wanted:
                 await self.route(kube, n, f"edit-{serial}")
 
 
-PORT = {"name": "http", "port": 80, "targetPort": 3000}
-
-
 async def side_by_side(wanted: Wanted, serials: Iterator[int], rounds: int) -> None:
     """Each worker has numbers of its own."""
     async with await Kube.connect("churn", qps=5000, burst=5000) as kube:
@@ -105,8 +103,7 @@ def wanted(installed: Cluster, quickstart: str) -> Iterator[Wanted]:
     listener = {"name": "http", "protocol": "HTTP", "port": 80, "allowedRoutes": {"namespaces": {"from": "All"}}}
     everyone = json.dumps({"spec": {"listeners": [listener]}})
     installed.kubectl("patch", "gateway", "eg", "-n", "quickstart", "--type=merge", "-p", everyone)
-    pods = [p for p in installed.items("pod", "quickstart", "app=backend") if "deletionTimestamp" not in p["metadata"]]
-    yield Wanted({p["metadata"]["name"]: p["status"]["podIP"] for p in pods})
+    yield Wanted({p["metadata"]["name"]: p["status"]["podIP"] for p in installed.staying("app=backend", "quickstart")})
     if not os.environ.get("HEADGATE_E2E_KEEP"):
         installed.kubectl("delete", "namespace", WHERE, "--wait=false")
 

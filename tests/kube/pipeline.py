@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,7 @@ from shared.core.kinds import KINDS
 from shared.runtime.config import EnvoyGateway, KubernetesResource, ResourceProvider, Watch
 from tests.integration.pipeline import Pipeline
 from tests.kube.apiserver import ApiServer
-
-_PLURALS = ((r"(?<![aeiou])y$", "ies"), (r"ss$", "sses"), (r"$", "s"))
-"""An ending -> what it is of several, the first that fits."""
+from tests.plurals import plural
 
 
 class ClusterPipeline(Pipeline):
@@ -51,8 +48,8 @@ class ClusterPipeline(Pipeline):
     def path(self, api_version: str, kind: str) -> str:
         """Of all objects of a kind."""
         base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-        plural = _plural(kind)
-        return f"{base}/namespaces/{self.namespace}/{plural}" if self._namespaced(api_version, kind) else f"{base}/{plural}"
+        several = plural(kind)
+        return f"{base}/namespaces/{self.namespace}/{several}" if self._namespaced(api_version, kind) else f"{base}/{several}"
 
     def status(self, group: str, kind: str, name: str, namespace: str = "default") -> dict[str, Any]:
         version = "v1alpha1" if group == "gateway.envoyproxy.io" else "v1"
@@ -63,12 +60,3 @@ class ClusterPipeline(Pipeline):
     def _namespaced(api_version: str, kind: str) -> bool:
         group = api_version.rpartition("/")[0]
         return KINDS[group, kind].namespaced
-
-
-def _plural(kind: str) -> str:
-    """As definitions and Kubernetes itself name their kinds: gatewayclasses, backendtlspolicies, gateways."""
-    for ending, several in _PLURALS:
-        made, count = re.subn(ending, several, kind.lower(), count=1)
-        if count:
-            return made
-    raise AssertionError(kind)

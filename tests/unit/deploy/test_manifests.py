@@ -17,6 +17,7 @@ from shared.bus.permissions import TABLE
 from shared.core.kinds import KINDS
 from shared.runtime import load
 from shared.runtime.settings import SERVICES, XDS_PORT
+from tests.plurals import plural
 from tests.unit.deploy.manifests import CHART, DEPLOY, documents, of_kind, pod, workloads
 
 NAMESPACE = "envoy-gateway-system"
@@ -79,13 +80,6 @@ def test_no_role_has_a_wildcard() -> None:
     every = rules(*of_kind("Role", "ClusterRole"))
     assert every
     assert not [r for r in every if "*" in (*r["apiGroups"], *r["resources"], *r["verbs"])]
-
-
-def plural(kind: str) -> str:
-    name = kind.lower()
-    if name.endswith("class"):
-        return name + "es"
-    return name[:-1] + "ies" if name.endswith(("policy", "proxy")) else name + "s"
 
 
 def test_resource_watcher_may_read_every_kind_that_it_watches_and_change_only_statuses() -> None:

@@ -22,6 +22,7 @@ from shared.kube.discovery import Resource, find
 from shared.kube.watching import Batch, Change, NotServed, Watcher
 from shared.runtime.settings import Settings
 from shared.runtime.start import CannotStart
+from shared.runtime.waiting import all_or_stopped
 
 log = structlog.get_logger("kubernetes-provider")
 
@@ -55,20 +56,16 @@ class KubernetesProvider:
             self._kube = await Kube.connect(MANAGER, qps=self._rate.qps, burst=self._rate.burst)
         except NoCluster as e:
             raise CannotStart(str(e)) from e
-        tasks = [asyncio.create_task(self._follow(info), name=info.kind) for info in self._kinds.values()]
-        tasks.append(asyncio.create_task(self._tell(sink), name="telling"))
-        tasks.append(asyncio.create_task(self._statuses.keep(self._kube), name="statuses"))
-        tasks.append(asyncio.create_task(self._releases.keep(self._kube), name="releases"))
-        stopping = asyncio.create_task(stop.wait())
         try:
-            done, _ = await asyncio.wait((*tasks, stopping), return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {stopping}:
-                task.result()
+            await all_or_stopped(
+                stop,
+                *(self._follow(info) for info in self._kinds.values()),
+                self._tell(sink),
+                self._statuses.keep(self._kube),
+                self._releases.keep(self._kube),
+            )
         finally:
-            for task in (*tasks, stopping):
-                task.cancel()
             await self._kube.close()
-            await asyncio.gather(*tasks, stopping, return_exceptions=True)
 
     def expect(self, refs: frozenset[ObjectRef]) -> None:
         self._wanted |= refs
